@@ -1,0 +1,138 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// cluster is one server of Home: its files and how to run it.
+type cluster struct {
+	dir     string // Home/pg15-1a2b3c4d
+	name    string // PostgreSQL's cluster_name: in the title of every process of the server
+	account account
+	bin     binaries
+	idle    time.Duration
+	logf    func(string, ...any)
+}
+
+func newCluster(home string, bin binaries, a account) *cluster {
+	key := hash(bin.dir, strings.Join(settings, "\n"), strings.Join(initdbArgs, "\n"), fmt.Sprint(a.uid))
+	c := openCluster(filepath.Join(home, fmt.Sprintf("pg%d-%s", bin.major, key)), a)
+	c.bin = bin
+	return c
+}
+
+// openCluster gives the cluster of a directory, as far as it can be known without its binaries.
+func openCluster(dir string, a account) *cluster {
+	return &cluster{dir: dir, name: "txiso-" + hash(dir), account: a, logf: func(string, ...any) {}}
+}
+
+func hash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:6])
+}
+
+func (c *cluster) lockFile() string { return filepath.Join(c.dir, "lock") }
+func (c *cluster) logFile() string  { return filepath.Join(c.dir, "log") }
+func (c *cluster) bootFile() string { return filepath.Join(c.dir, "boot") }
+func (c *cluster) private() string  { return filepath.Join(c.dir, "cluster") }
+func (c *cluster) data() string     { return filepath.Join(c.private(), "data") }
+func (c *cluster) pidFile() string  { return filepath.Join(c.data(), "postmaster.pid") }
+
+// maxSocketDir leaves room for "/.s.PGSQL.5432.lock" in a sockaddr_un, which is 104 bytes on the BSDs and 108 on Linux.
+const maxSocketDir = 80
+
+// socketDir is beside the data, where no cleaner of temporary files comes, unless that path is too long for a socket.
+func (c *cluster) socketDir() string {
+	if len(c.private()) <= maxSocketDir {
+		return c.private()
+	}
+	return filepath.Join("/tmp", c.name)
+}
+
+// makeDirs creates the cluster's directories, or checks that they are ours. As root the outer one stays root's: the files that we write
+// must not be in a directory where somebody else can put a symbolic link.
+func (c *cluster) makeDirs() error {
+	self := account{uid: os.Geteuid(), gid: os.Getegid(), name: "ourselves"}
+	mode := fs.FileMode(0o700)
+	if c.account.switched {
+		mode = 0o711
+	}
+	if err := makeDir(c.dir, mode, self); err != nil {
+		return err
+	}
+	if err := makeDir(c.private(), 0o700, c.account); err != nil {
+		return err
+	}
+	return makeDir(c.socketDir(), 0o700, c.account)
+}
+
+func (c *cluster) hasData() (bool, error) {
+	switch err := checkOwner(c.data(), c.account); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, nil
+}
+
+// forget removes what a server that is no more has left. PostgreSQL would do it too, unless another process has got the old pid by now.
+func (c *cluster) forget() error {
+	if err := os.Remove(c.pidFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return homeError(c.pidFile(), err)
+	}
+	return nil
+}
+
+// discard takes the data directory away at once and then removes it.
+func (c *cluster) discard() error {
+	old := filepath.Join(c.private(), "old-"+fmt.Sprint(time.Now().UnixNano()))
+	if err := os.Rename(c.data(), old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return homeError(c.data(), err)
+	}
+	c.removeLeftovers()
+	return nil
+}
+
+// removeLeftovers removes half-made and discarded data directories. The caller holds the lock, so nobody makes one. What resists now (its
+// builder was killed, but initdb still writes) goes the next time.
+func (c *cluster) removeLeftovers() {
+	for _, pattern := range []string{"new-*", "old-*"} {
+		found, _ := filepath.Glob(filepath.Join(c.private(), pattern))
+		for _, dir := range found {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// sleep waits, or returns the reason why ctx has ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// crashedWithMachine tells if the server ran when the machine went down.
+func (c *cluster) crashedWithMachine() bool {
+	if c.postmaster().pid == 0 {
+		return false
+	}
+	last, err := os.ReadFile(c.bootFile())
+	return err == nil && string(last) != bootID()
+}

@@ -1,0 +1,85 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// homeDir decides where everything is kept. It creates nothing.
+func homeDir(cfg Config, a account) (string, error) {
+	if h := orEnv(cfg.Home, "TXISO_HOME"); h != "" {
+		abs, err := filepath.Abs(h)
+		if err != nil {
+			return "", fmt.Errorf("txiso: TXISO_HOME %q: %w", h, err)
+		}
+		return abs, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err == nil && (!a.switched || reachable(a, cache)) {
+		return filepath.Join(cache, "txiso"), nil
+	}
+	if !a.switched {
+		return "", fmt.Errorf("txiso: no place to keep the server's files: %w: set TXISO_HOME to a directory that you can write to", err)
+	}
+	return filepath.Join("/var/tmp", "txiso-0"), nil
+}
+
+// reachable tells if the account can enter dir and everything above it. What does not exist yet is made with a mode that lets it in.
+func reachable(a account, dir string) bool {
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err == nil && !a.enters(info) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
+}
+
+// makeHome creates home. Others may pass through it (if the server runs as somebody else it must), but not list it.
+func makeHome(home string, a account) error {
+	mode := fs.FileMode(0o700)
+	if a.switched {
+		mode = 0o755
+	}
+	if err := os.MkdirAll(home, mode); err != nil {
+		return homeError(home, err)
+	}
+	return nil
+}
+
+// makeDir creates one directory for the account, or accepts the one that it already owns. Anybody else's is refused, never changed.
+func makeDir(dir string, mode fs.FileMode, a account) error {
+	switch err := os.Mkdir(dir, mode); {
+	case err == nil && a.switched:
+		return errors.Join(os.Lchown(dir, a.uid, a.gid), os.Chmod(dir, mode))
+	case err != nil && !errors.Is(err, fs.ErrExist):
+		return homeError(dir, err)
+	}
+	return checkOwner(dir, a)
+}
+
+func checkOwner(dir string, a account) error {
+	info, err := os.Lstat(dir)
+	switch {
+	case err != nil:
+		return homeError(dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("txiso: %s is not a directory: remove it, or set TXISO_HOME to another directory", dir)
+	case !a.owns(info):
+		return fmt.Errorf("txiso: %s belongs to uid %d, not to uid %d (%s) that the server's files must belong to: "+
+			"remove it, or set TXISO_HOME to a directory of your own", dir, ownerOf(info), a.uid, a.name)
+	}
+	return nil
+}
+
+func homeError(path string, err error) error {
+	return fmt.Errorf("txiso: cannot keep the server's files in %s: %w: make it writable or make room, "+
+		"set TXISO_HOME to another directory, or set TXISO_DSN to a server that runs", path, err)
+}

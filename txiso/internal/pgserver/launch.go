@@ -1,0 +1,179 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settings are for data that nobody will miss (PostgreSQL manual, 14.5 "Non-Durable Settings") and for many processes that come and go.
+var settings = []string{
+	"fsync=off",
+	"synchronous_commit=off",
+	"full_page_writes=off",
+	"wal_level=minimal",
+	"max_wal_senders=0",
+	"listen_addresses=", // no TCP
+	"unix_socket_permissions=0700",
+	"port=" + strconv.Itoa(port),
+	"restart_after_crash=off",       // the next Start repairs
+	"autovacuum_max_workers=2",      // rolled-back rows must be collected, but tests need the processors
+	"log_min_messages=log",          // failed statements are the tests' affair, and the log must not grow with them
+	"log_min_error_statement=panic", //
+	"log_destination=stderr",
+	"logging_collector=off",
+	"log_checkpoints=off",
+	"lc_messages=C",
+	"timezone=UTC",
+}
+
+// sizes are tried in this order: a system may have few semaphores or little shared memory.
+var sizes = [][]string{
+	{"max_connections=300", "shared_buffers=128MB"},
+	{"max_connections=60", "shared_buffers=16MB"},
+}
+
+// supervisor starts the server in the background and prints its pid. As long as its standard input is open and silent it stays; if that ends
+// without a word, because we were killed, it stops the server, which nobody watches yet. The server inherits none of its pipes.
+// SIGTERM ends a server that does not handle signals yet (a shell starts it with SIGINT ignored), SIGINT makes any other one hurry.
+const supervisor = `"$@" </dev/null >&2 & echo $!; read -r ok || { kill -TERM $!; kill -INT $!; }`
+
+// launched is a server that will be stopped if we die, until it is kept.
+type launched struct {
+	cluster *cluster
+	cmd     *exec.Cmd
+	word    io.WriteCloser
+	pid     int
+}
+
+// failedStart is a server that has ended instead of getting ready.
+type failedStart struct {
+	program string
+	log     string
+}
+
+func (e *failedStart) Error() string {
+	return fmt.Sprintf("txiso: %s does not start:\n%s\nset TXISO_HOME to another directory, TXISO_POSTGRES_BIN to other binaries, "+
+		"or TXISO_DSN to a server that runs", e.program, e.log)
+}
+
+// launch starts the server and waits until it accepts connections. The caller holds the lock and has made sure that no process of an old
+// server is left.
+func (c *cluster) launch(ctx context.Context) (*launched, error) {
+	var failed *failedStart
+	for _, size := range sizes {
+		l, err := c.launchSized(ctx, size)
+		if !errors.As(err, &failed) || !lacksMemory(failed.log) {
+			return l, err
+		}
+	}
+	return nil, failed
+}
+
+func lacksMemory(log string) bool {
+	return strings.Contains(log, "could not create semaphores") || strings.Contains(log, "shared memory") && !strings.Contains(log, "pre-existing")
+}
+
+func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, error) {
+	if err := c.forget(); err != nil {
+		return nil, err
+	}
+	if err := writeFile(c.bootFile(), []byte(bootID())); err != nil {
+		return nil, homeError(c.bootFile(), err)
+	}
+	l, err := c.spawn(size)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.waitReady(ctx); err != nil {
+		l.abandon()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (c *cluster) spawn(size []string) (*launched, error) {
+	log, err := os.Create(c.logFile()) // of this start only, so it stays small
+	if err != nil {
+		return nil, homeError(c.logFile(), err)
+	}
+	defer log.Close()
+	args := append([]string{"-c", supervisor, "sh", filepath.Join(c.bin.dir, "postgres")}, c.postgresArgs(size)...)
+	cmd := c.account.command(context.Background(), "/bin/sh", args...)
+	cmd.Stderr = log
+	word, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("txiso: starting the server: %w", err)
+	}
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("txiso: starting the server: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("txiso: starting the server as user %s: %w", c.account.name, err)
+	}
+	line, _ := bufio.NewReader(said).ReadString('\n') // without a pid nothing is alive, and waitReady says so
+	pid, _ := strconv.Atoi(strings.TrimSpace(line))
+	return &launched{cluster: c, cmd: cmd, word: word, pid: pid}, nil
+}
+
+func (c *cluster) postgresArgs(size []string) []string {
+	args := []string{"-D", c.data(), "-c", "cluster_name=" + c.name, "-c", "unix_socket_directories=" + quoteList(c.socketDir())}
+	all := append(append([]string{}, settings...), size...)
+	if runtime.GOOS == "linux" { // other systems lack it in PostgreSQL 14
+		all = append(all, "client_connection_check_interval=1s") // a killed client's long statement does not keep the server in use
+	}
+	for _, s := range all {
+		args = append(args, "-c", s)
+	}
+	return args
+}
+
+// quoteList makes one element of a comma-separated list of names.
+func quoteList(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+func (l *launched) waitReady(ctx context.Context) error {
+	for {
+		if p := l.cluster.postmaster(); p.pid == l.pid && p.status == "ready" {
+			return nil
+		}
+		if !l.cluster.alive(l.pid) {
+			log, _ := os.ReadFile(l.cluster.logFile())
+			return &failedStart{filepath.Join(l.cluster.bin.dir, "postgres"), lastLines(log, 10)}
+		}
+		if err := sleep(ctx, time.Millisecond); err != nil {
+			return fmt.Errorf("txiso: starting the server: %w", err)
+		}
+	}
+}
+
+// keep lets the server live without us.
+func (l *launched) keep() error {
+	_, err := io.WriteString(l.word, "ok\n")
+	_ = l.word.Close()
+	if waitErr := l.cmd.Wait(); err == nil {
+		err = waitErr
+	}
+	if err != nil {
+		return fmt.Errorf("txiso: letting go of the started server: %w", err)
+	}
+	return nil
+}
+
+// abandon stops the server that was launched and waits for its end.
+func (l *launched) abandon() {
+	_ = l.word.Close()
+	_ = l.cmd.Wait()
+	l.cluster.awaitEnd()
+}

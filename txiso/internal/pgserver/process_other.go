@@ -1,0 +1,34 @@
+//go:build unix && !linux
+
+package pgserver
+
+import (
+	"iter"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// commands yields every process with its command line. A zombie has none that means anything.
+func commands() iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		out, _ := exec.Command("ps", "-axww", "-o", "pid=,command=").Output()
+		for line := range strings.Lines(string(out)) {
+			first, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if pid, err := strconv.Atoi(first); err == nil && !yield(pid, strings.TrimSpace(command)) {
+				return
+			}
+		}
+	}
+}
+
+func commandOf(pid int) string {
+	out, _ := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	return strings.TrimSpace(string(out))
+}
+
+// bootID changes whenever the machine starts.
+func bootID() string {
+	out, _ := exec.Command("sysctl", "-n", "kern.boottime").Output()
+	return strings.TrimSpace(string(out))
+}

@@ -1,0 +1,195 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// Start gives the user's embedded server with these binaries and settings: the one that runs, or a new one. It may be called by many
+// processes and goroutines at once. A caller that opens a connection within the idle timeout and keeps it keeps the server.
+//
+// An error says what is wrong with the machine or the configuration and what to do about it. When ctx ends, Start returns its error and
+// leaves nothing half-made.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	c, err := resolve(ctx, cfg, usualPlaces())
+	if err != nil {
+		return nil, err
+	}
+	return c.start(ctx)
+}
+
+// resolve decides which server cfg means.
+func resolve(ctx context.Context, cfg Config, where places) (*cluster, error) {
+	idle, err := cfg.idleTimeout()
+	if err != nil {
+		return nil, err
+	}
+	a, err := serverAccount()
+	if err != nil {
+		return nil, err
+	}
+	home, err := homeDir(cfg, a)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeHome(home, a); err != nil {
+		return nil, err
+	}
+	known := loadProbes(home, a)
+	defer known.save()
+	bin, err := findBinaries(ctx, cfg, home, where, known)
+	if err != nil {
+		return nil, err
+	}
+	c := newCluster(home, bin, a)
+	c.idle, c.logf = idle, cfg.logf
+	return c, nil
+}
+
+func (c *cluster) start(ctx context.Context) (*Server, error) {
+	if s, err := c.adopt(ctx); err != nil || s == up {
+		return c.server(err)
+	}
+	if err := c.makeDirs(); err != nil {
+		return nil, err
+	}
+	l, err := openLock(c.lockFile())
+	if err != nil {
+		return nil, err
+	}
+	defer l.release()
+	var adopted error
+	taken, err := l.take(ctx, func() bool {
+		s, err := c.adopt(ctx)
+		adopted = err
+		return err != nil || s == up
+	})
+	if err != nil || !taken {
+		return c.server(errors.Join(err, adopted))
+	}
+	return c.server(c.bringUp(ctx))
+}
+
+func (c *cluster) server(err error) (*Server, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Server{dsn: socketDSN(c.postmaster().socketDir)}, nil
+}
+
+// bringUp makes the server run. The caller holds the lock.
+func (c *cluster) bringUp(ctx context.Context) error {
+	switch s, err := c.settle(ctx); {
+	case err != nil:
+		return err
+	case s == up:
+		return nil
+	case s == unguarded:
+		return c.guard(ctx)
+	}
+	existed, err := c.usableData()
+	if err != nil {
+		return err
+	}
+	if existed {
+		err := c.run(ctx)
+		if !c.isBroken(ctx, err) {
+			return err
+		}
+		if err := c.discard(); err != nil {
+			return err
+		}
+	}
+	if err := c.create(ctx); err != nil {
+		return err
+	}
+	return c.run(ctx)
+}
+
+// usableData tells if there is a data directory to start with. Without fsync, one that was in use when the machine went down is not.
+func (c *cluster) usableData() (bool, error) {
+	exists, err := c.hasData()
+	if !exists || err != nil {
+		return false, err
+	}
+	if c.crashedWithMachine() {
+		return false, c.discard()
+	}
+	return true, nil
+}
+
+// run starts the server with its watchdog.
+func (c *cluster) run(ctx context.Context) error {
+	l, err := c.launch(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.guard(ctx); err != nil {
+		l.abandon()
+		return err
+	}
+	return l.keep()
+}
+
+// isBroken tells if a data directory is to blame for the error that starting it gave.
+func (c *cluster) isBroken(ctx context.Context, err error) bool {
+	var failed *failedStart
+	return err != nil && ctx.Err() == nil && !(errors.As(err, &failed) && isDiskFull(failed.log))
+}
+
+// patience is how long a server may be in a state before its processes are killed. Recovery is the long one.
+func (s state) patience() time.Duration {
+	switch s {
+	case starting:
+		return time.Minute
+	case stopping:
+		return 20 * time.Second
+	default:
+		return 2 * time.Second
+	}
+}
+
+// settle waits until the server answers, or none of its processes is left. The caller holds the lock, so no new one starts meanwhile.
+func (c *cluster) settle(ctx context.Context) (state, error) {
+	last, since := state(-1), time.Now()
+	for {
+		s, err := c.adopt(ctx)
+		if err != nil || s == up {
+			return s, err
+		}
+		left := c.processes()
+		if s == unguarded && !c.supervised() {
+			return s, nil
+		}
+		if len(left) == 0 {
+			return absent, nil
+		}
+		if s != last {
+			last, since = s, time.Now()
+		}
+		if time.Since(since) > s.patience() {
+			c.signal(syscall.SIGKILL, left...)
+		}
+		if err := sleep(ctx, 2*time.Millisecond); err != nil {
+			return s, fmt.Errorf("txiso: waiting for the end of an old embedded server: %w", err)
+		}
+	}
+}
+
+// awaitEnd waits for the end of all processes of a server that was told to stop, and helps if that takes long.
+func (c *cluster) awaitEnd() {
+	for began := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		left := c.processes()
+		if len(left) == 0 {
+			return
+		}
+		if time.Since(began) > stopping.patience() {
+			c.signal(syscall.SIGKILL, left...)
+		}
+	}
+}

@@ -1,0 +1,20 @@
+//go:build !unix
+
+package pgserver
+
+import (
+	"context"
+	"errors"
+	"runtime"
+)
+
+var errUnsupported = errors.New("txiso: the embedded server is not supported on " + runtime.GOOS + ": set TXISO_DSN to a PostgreSQL server that runs")
+
+// Start returns an error on this system.
+func Start(context.Context, Config) (*Server, error) { return nil, errUnsupported }
+
+// Stop returns an error on this system.
+func Stop(context.Context, Config) error { return errUnsupported }
+
+// Inspect returns an error on this system.
+func Inspect(context.Context, Config) (Status, error) { return Status{}, errUnsupported }
