@@ -1,0 +1,85 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// admin opens a connection for statements that may take long. Close it with hangUp.
+func (p *Provisioner) admin(ctx context.Context) (*link, error) {
+	return dial(ctx, p.base, "admin")
+}
+
+// hangUp closes an admin connection whatever happened to the caller's context.
+func (l *link) hangUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = l.close(ctx) // the server notices either way
+}
+
+// create makes a database with our birthmark. The caller holds the lock of name.
+func (l *link) create(ctx context.Context, name, template, strategy string) error {
+	for retries := 0; ; retries++ {
+		_, err := l.exec(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s %s CONNECTION LIMIT %d", name, template, strategy, birthmark(l.home)))
+		// PostgreSQL waits five seconds for other users of the template to leave.
+		if sqlState(err) != objectInUse || retries == 2 {
+			return err
+		}
+		if err := l.empty(ctx, template); err != nil {
+			return err
+		}
+	}
+}
+
+func comment(name string, m marker) string {
+	return "COMMENT ON DATABASE " + name + " IS " + literal(m.String())
+}
+
+// drop removes a database of ours. The caller holds its lock. DROP DATABASE sleeps 100 ms when it
+// finds somebody connected, even if he is just leaving: empty waits for that in smaller steps.
+func (l *link) drop(ctx context.Context, name string) error {
+	if err := l.empty(ctx, name); err != nil {
+		return err
+	}
+	_, err := l.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+	return doing("dropping "+name, err)
+}
+
+const (
+	emptyStep    = 500 * time.Microsecond
+	emptyTimeout = 10 * time.Second
+)
+
+// empty ends all connections to a database and waits until they are gone.
+// Autovacuum workers do not count: PostgreSQL itself sends them away when they are in the way.
+func (l *link) empty(ctx context.Context, name string) error {
+	others := " FROM pg_stat_activity WHERE datname = " + literal(name) + " AND backend_type IS DISTINCT FROM 'autovacuum worker'"
+	results, err := l.exec(ctx, "SELECT pg_terminate_backend(pid)"+others)
+	if err != nil {
+		return doing("disconnecting other users of "+name, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, emptyTimeout, fmt.Errorf("they do not leave within %s", emptyTimeout))
+	defer cancel()
+	for n := len(results[0].Rows); n > 0; {
+		if err := sleep(ctx, emptyStep); err != nil {
+			return doing("disconnecting other users of "+name, err)
+		}
+		results, err := l.exec(ctx, "SELECT count(*)"+others)
+		if err != nil {
+			return doing("disconnecting other users of "+name, err)
+		}
+		n, _ = strconv.Atoi(text(results[0], 0, 0))
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,3 @@
+package provision
+
+func (p *Provisioner) housekeep(template *database) {}

@@ -1,0 +1,31 @@
+// Package provision turns a PostgreSQL server into databases for tests: it builds a template
+// once per set of migrations, leases worker databases cloned from it to one process at a time,
+// clones private databases, and drops what nobody uses any more. It works with SQL alone and
+// knows nothing about sessions, transactions of tests or how the server was started.
+//
+// # Names
+//
+//	txiso_<fp>              the template; fp are 16 hex digits of the fingerprint
+//	txiso_build_<fp>        the template while it is being built
+//	txiso_<fp>_<n>          worker database n (a slot)
+//	txiso_<fp>_c<12 hex>    a clone
+//
+// # Ownership
+//
+// The lock of a database is the PostgreSQL advisory lock on its name, taken in the maintenance
+// database (the one the DSN names; PostgreSQL keeps advisory locks apart by database). Who holds
+// it may create, use or drop the database. Locks belong to a connection, so the death of a
+// process, however it comes about, gives back everything the process held: there is no lock
+// file, no heartbeat and no timeout. The lock of a template is shared by all processes that use
+// it and exclusive for the one that drops it.
+//
+// One connection per Provisioner, the keeper, holds these locks. It runs short statements only;
+// whatever can take long (CREATE DATABASE, DROP DATABASE, waiting for a builder) runs on an admin
+// connection that is closed afterwards.
+//
+// # What is ours
+//
+// A database is ours when its name fits the patterns above, the connection's role owns it, and it
+// carries our marker comment with the name of the same maintenance database. Nothing else is ever
+// altered or dropped.
+package provision

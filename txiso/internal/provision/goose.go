@@ -1,0 +1,139 @@
+package provision
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+)
+
+// Goose returns a Migrator that applies the goose SQL files at the root of fsys, with goose's
+// Provider: nothing global is used and nothing is printed. NO TRANSACTION migrations work.
+// The fingerprint covers names and contents of all .sql files at the root.
+func Goose(fsys fs.FS) Migrator { return gooseMigrator{fsys} }
+
+type gooseMigrator struct{ fsys fs.FS }
+
+func (g gooseMigrator) Fingerprint() (string, error) {
+	names, err := g.files()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, name := range names {
+		content, err := fs.ReadFile(g.fsys, name)
+		if err != nil {
+			return "", fmt.Errorf("txiso: cannot read the migrations: %w; check Config.Migrations", err)
+		}
+		fmt.Fprintf(h, "%q %d\n%s\n", name, len(content), content)
+	}
+	return "goose " + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// files lists the .sql files at the root, sorted, and refuses what goose would refuse later,
+// when a database has been created for it.
+func (g gooseMigrator) files() ([]string, error) {
+	if g.fsys == nil {
+		return nil, errors.New("txiso: there are no migrations: the fs.FS is nil; set Config.Migrations")
+	}
+	if _, err := fs.ReadDir(g.fsys, "."); err != nil {
+		return nil, fmt.Errorf("txiso: cannot read the migrations: %w; check Config.Migrations", err)
+	}
+	names, err := fs.Glob(g.fsys, "*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("txiso: cannot read the migrations: %w; check Config.Migrations", err)
+	}
+	return names, checkVersions(names)
+}
+
+func checkVersions(names []string) error {
+	seen := make(map[int64]string)
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			continue // goose ignores such files, too
+		}
+		if other, ok := seen[version]; ok {
+			return fmt.Errorf("txiso: the migrations %s and %s have the same version %d; give one of them another number", other, name, version)
+		}
+		seen[version] = name
+	}
+	if len(seen) == 0 {
+		return errors.New("txiso: there are no migrations: no file at the root of the fs.FS is named like 00001_name.sql; if they are in a folder below, pass fs.Sub(fsys, folder)")
+	}
+	return nil
+}
+
+func (g gooseMigrator) Migrate(ctx context.Context, db *sql.DB) error {
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, g.fsys,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("txiso: goose does not accept the migrations: %w; correct them and run again", err)
+	}
+	ctx, failed := withFailedStatement(ctx)
+	if _, err := provider.Up(ctx); err != nil {
+		return g.migrationError(err, failed)
+	}
+	return nil
+}
+
+// migrationError says which file failed and where in it.
+func (g gooseMigrator) migrationError(err error, failed *failedStatement) error {
+	var partial *goose.PartialError
+	if !errors.As(err, &partial) {
+		return fmt.Errorf("txiso: goose could not migrate: %w; correct the migrations and run again", err)
+	}
+	file := partial.Failed.Source.Path
+	return fmt.Errorf("txiso: migration %s failed%s: %w; correct the file and run again", file, g.place(file, err, failed), partial.Err)
+}
+
+// place names the line of a file that PostgreSQL complained about: " at line 3, character 8 (CREAT TABLE t)".
+func (g gooseMigrator) place(file string, err error, failed *failedStatement) string {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Position < 1 || failed.sql == "" {
+		return ""
+	}
+	line, column, source := locate(failed.sql, int(pg.Position))
+	content, _ := fs.ReadFile(g.fsys, file)
+	source = strings.TrimRight(source, "\r")
+	n := lineInFile(string(content), failed.sql, line, source)
+	if n == 0 {
+		return fmt.Sprintf(" at character %d of the line %q", column, source)
+	}
+	return fmt.Sprintf(" at line %d, character %d (%s)", n, column, strings.TrimSpace(source))
+}
+
+// locate turns a position, which counts characters from 1, into a line and column, both from 1.
+func locate(sql string, position int) (line, column int, source string) {
+	runes := []rune(sql)
+	before := string(runes[:min(position-1, len(runes))])
+	line = strings.Count(before, "\n") + 1
+	column = len([]rune(before[strings.LastIndex(before, "\n")+1:])) + 1
+	return line, column, strings.Split(sql, "\n")[line-1]
+}
+
+// lineInFile finds a line of a statement in the file it came from. goose may have dropped
+// comments from the statement; then the line itself tells, unless it occurs more than once.
+func lineInFile(content, sql string, line int, source string) int {
+	if at := strings.Index(content, strings.TrimSpace(sql)); at >= 0 {
+		skipped := strings.Count(sql[:strings.Index(sql, strings.TrimSpace(sql))], "\n")
+		return strings.Count(content[:at], "\n") + line - skipped
+	}
+	found := 0
+	for i, candidate := range strings.Split(content, "\n") {
+		if strings.TrimRight(candidate, "\r") == source {
+			if found > 0 {
+				return 0
+			}
+			found = i + 1
+		}
+	}
+	return found
+}

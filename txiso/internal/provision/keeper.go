@@ -1,0 +1,80 @@
+package provision
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// keeperTimeout bounds a statement of the keeper. They all take well under a millisecond; a
+// server that needs this long is gone.
+const keeperTimeout = 30 * time.Second
+
+// keeper is the connection that holds a process's locks, and so all its leases. When it is
+// lost, they are lost: a new keeper starts with nothing.
+type keeper struct {
+	mu       sync.Mutex      // serialises use of link, guards what follows
+	link     *link           //
+	mine     map[string]bool // databases whose lock is ours; a second try for one would succeed
+	template bool            // the template exists and we share its lock
+}
+
+func newKeeper(l *link) *keeper { return &keeper{link: l, mine: make(map[string]bool)} }
+
+// do runs statements on the keeper's connection. They never end with ctx: a statement that is
+// given up costs the connection, and with it every lease of the process.
+func (k *keeper) do(ctx context.Context, f func(ctx context.Context, l *link) error) error {
+	if err := ctx.Err(); err != nil {
+		return waitError("the server", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.link.lost() {
+		return ErrLost
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
+	defer cancel()
+	return f(ctx, k.link)
+}
+
+// release gives the lock of name back. On a lost connection the server has done so already.
+func (k *keeper) release(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.mine[name] {
+		return
+	}
+	delete(k.mine, name)
+	ctx, cancel := context.WithTimeout(context.Background(), keeperTimeout)
+	defer cancel()
+	_ = k.link.unlock(ctx, name) // fails only when the connection is lost
+}
+
+// check makes a round trip to find out whether the keeper still holds its locks.
+func (k *keeper) check(ctx context.Context) error {
+	return k.do(ctx, func(ctx context.Context, l *link) error {
+		_, err := l.exec(ctx, "")
+		return err
+	})
+}
+
+func (k *keeper) lost() bool { return k.link.lost() }
+
+func (k *keeper) hasTemplate() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.template
+}
+
+// forgetTemplate makes the next call look again whether the template exists.
+func (k *keeper) forgetTemplate() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.template = false
+}
+
+func (k *keeper) close(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.link.close(ctx)
+}

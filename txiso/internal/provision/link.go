@@ -1,0 +1,104 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// link is a connection to the maintenance database and what it learned about the server.
+type link struct {
+	conn  *pgconn.PgConn
+	major int    // major version of the server
+	home  string // current_database()
+	role  string // current_user
+}
+
+// prelude makes the connection independent of what the role or the server set for applications:
+// no timeout may end it or a wait, each statement must see what was committed before it, and
+// our literals must mean the same everywhere.
+const prelude = `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0;
+SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed';
+SET default_transaction_read_only = off;
+SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb
+FROM pg_roles WHERE rolname = current_user`
+
+// dial connects and checks the server. purpose is shown in pg_stat_activity.
+func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, error) {
+	cfg := base.Config.Copy()
+	cfg.RuntimeParams["application_name"] = applicationName(purpose)
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, connectError(base, err)
+	}
+	l := &link{conn: conn}
+	if err := l.greet(ctx); err != nil {
+		l.close(ctx)
+		return nil, err
+	}
+	return l, nil
+}
+
+func applicationName(purpose string) string {
+	name := fmt.Sprintf("txiso %s %d %s", purpose, os.Getpid(), filepath.Base(os.Args[0]))
+	return name[:min(len(name), 63)] // NAMEDATALEN-1, else the server would say so in a notice
+}
+
+func (l *link) greet(ctx context.Context) error {
+	version := l.conn.ParameterStatus("server_version")
+	if l.major = majorVersion(version); l.major < oldestSupported {
+		return versionError(version)
+	}
+	results, err := l.exec(ctx, prelude)
+	if err != nil {
+		return err
+	}
+	row := results[len(results)-1]
+	l.home, l.role = text(row, 0, 0), text(row, 0, 1)
+	return usable(l.role, text(row, 0, 2) == "t", text(row, 0, 3) == "t")
+}
+
+// majorVersion reads the leading number of server_version ("15.18 (Debian …)", "19beta1"); 0 if
+// there is none.
+func majorVersion(version string) int {
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(version)
+	}
+	major, _ := strconv.Atoi(version[:end])
+	return major
+}
+
+// exec runs statements, separated by semicolons, in one round trip of the simple protocol.
+func (l *link) exec(ctx context.Context, sql string) ([]*pgconn.Result, error) {
+	results, err := l.conn.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, l.statementError(err)
+	}
+	return results, nil
+}
+
+func (l *link) lost() bool { return l.conn.IsClosed() }
+
+func (l *link) close(ctx context.Context) error { return l.conn.Close(ctx) }
+
+func text(r *pgconn.Result, row, column int) string {
+	if row >= len(r.Rows) {
+		return ""
+	}
+	return string(r.Rows[row][column])
+}
+
+// literal quotes s for any setting of standard_conforming_strings.
+func literal(s string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}
+
+// identifier quotes a name.
+func identifier(name string) string { return pgx.Identifier{name}.Sanitize() }

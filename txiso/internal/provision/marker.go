@@ -1,0 +1,64 @@
+package provision
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"strings"
+	"time"
+)
+
+// Kinds of databases, as their markers name them.
+const (
+	kindTemplate = "template"
+	kindSlot     = "slot"
+	kindClone    = "clone"
+)
+
+// marker is the comment of a database of ours. A database has it from the moment it is complete:
+// one without it was left behind by a process that was killed while creating it.
+type marker struct {
+	Kind        string    `json:"kind"`
+	Fingerprint string    `json:"fingerprint"`
+	Home        string    `json:"home"` // the maintenance database whose locks count
+	Created     time.Time `json:"created"`
+	Used        time.Time `json:"used,omitzero"` // of a template: last use, to the hour
+}
+
+const markerPrefix = "txiso "
+
+// String is the text of the comment.
+func (m marker) String() string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // strings and times always marshal
+	}
+	return markerPrefix + string(text)
+}
+
+// parseMarker returns nil for a comment that is not ours.
+func parseMarker(comment string) *marker {
+	text, ok := strings.CutPrefix(comment, markerPrefix)
+	m := new(marker)
+	if !ok || json.Unmarshal([]byte(text), m) != nil {
+		return nil
+	}
+	return m
+}
+
+// lastUse is when the database was last known to be of use to somebody.
+func (m marker) lastUse() time.Time {
+	if m.Used.After(m.Created) {
+		return m.Used
+	}
+	return m.Created
+}
+
+// birthmark is the connection limit of every database we create: a number nobody would choose,
+// far above what any server allows. CREATE DATABASE cannot set a comment, so this is what tells
+// a database of ours whose creator was killed before it could write the marker from a stranger's
+// that has one of our names. It depends on the maintenance database, as all ownership does.
+func birthmark(home string) int {
+	h := fnv.New32a()
+	h.Write([]byte(home))
+	return 1<<30 | int(h.Sum32()>>2)
+}

@@ -1,0 +1,224 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// maxCreating is how many databases one Provisioner creates at a time: each needs a server
+// connection, and PostgreSQL gains nothing from more.
+const maxCreating = 2
+
+// errNoTemplate says that the template was dropped while it was in use.
+var errNoTemplate = errors.New("txiso: the template is gone; do not drop databases that start with txiso_ while tests run")
+
+// WorkerDB is a worker database that is this process's alone, until Release or Discard or until
+// the keeper's connection is lost ([WorkerDB.Check]).
+type WorkerDB struct {
+	p      *Provisioner
+	keeper *keeper
+	name   string
+	done   atomic.Bool
+}
+
+// Lease returns a worker database that nobody else uses: a free one if there is one, else a new
+// clone of the template, which it builds first if need be. Nobody is connected to it. Its
+// content is what the last holder left; who commits something must Discard it.
+//
+// Lease waits for another process that builds the template, until ctx ends. Safe for concurrent
+// use. Its errors come from migrations and seed, from the server (a *pgconn.PgError is wrapped)
+// or are [ErrLost], [ErrClosed] or ctx's.
+func (p *Provisioner) Lease(ctx context.Context) (*WorkerDB, error) {
+	return retried(ctx, p, p.lease)
+}
+
+// retried calls f once more if the first time shows that the keeper's connection was lost since
+// its last use, or that somebody dropped the template. Nothing was promised to the caller yet.
+func retried[T any](ctx context.Context, p *Provisioner, f func(context.Context, *keeper) (T, error)) (T, error) {
+	result, err := attempt(ctx, p, f)
+	if errors.Is(err, ErrLost) || errors.Is(err, errNoTemplate) {
+		return attempt(ctx, p, f)
+	}
+	return result, err
+}
+
+func attempt[T any](ctx context.Context, p *Provisioner, f func(context.Context, *keeper) (T, error)) (T, error) {
+	k, err := p.ready(ctx)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	result, err := f(ctx, k)
+	if errors.Is(err, errNoTemplate) {
+		k.forgetTemplate()
+	}
+	return result, err
+}
+
+func (p *Provisioner) lease(ctx context.Context, k *keeper) (*WorkerDB, error) {
+	for {
+		slot, err := p.claimSlot(ctx, k)
+		if err != nil {
+			return nil, doing("looking for a free worker database", err)
+		}
+		err = p.prepare(ctx, k, slot)
+		if err == nil {
+			return &WorkerDB{p: p, keeper: k, name: slot.name}, nil
+		}
+		k.release(slot.name)
+		// A process that was killed while creating the same slot may be finishing only now.
+		if sqlState(err) != duplicateDatabase {
+			return nil, err
+		}
+	}
+}
+
+// claimed is a slot whose lock is ours; db is nil if the database does not exist.
+type claimed struct {
+	name string
+	db   *database
+}
+
+// claimSlot takes the lock of a complete slot if one is free, else of the lowest number that is.
+func (p *Provisioner) claimSlot(ctx context.Context, k *keeper) (slot claimed, err error) {
+	err = k.do(ctx, func(ctx context.Context, l *link) error {
+		s, err := l.survey(ctx)
+		if err != nil {
+			return err
+		}
+		for name := range p.candidates(s) {
+			if k.mine[name] || s.locked(name) {
+				continue
+			}
+			ok, err := k.claimOne(ctx, name, &slot)
+			if err != nil || ok {
+				return err
+			}
+		}
+		return nil
+	})
+	return slot, err
+}
+
+// candidates yields the existing slots, then all numbers without end.
+func (p *Provisioner) candidates(s *survey) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, d := range s.slots(p.fingerprint) {
+			if !yield(d.name) {
+				return
+			}
+		}
+		for n := 1; yield(slotName(p.fingerprint, n)); n++ {
+		}
+	}
+}
+
+// claimOne takes the lock of name unless somebody has it or the database is a stranger's.
+// The caller holds k.mu.
+func (k *keeper) claimOne(ctx context.Context, name string, slot *claimed) (bool, error) {
+	locked, db, err := k.link.claim(ctx, name)
+	if err != nil || !locked {
+		return false, err
+	}
+	if db != nil && !db.droppable() {
+		return false, k.link.unlock(ctx, name)
+	}
+	k.mine[name] = true
+	*slot = claimed{name, db}
+	return true, nil
+}
+
+// prepare makes a claimed slot usable.
+func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed) error {
+	if slot.db.complete() {
+		// Backends of a process that was killed may still be running.
+		return k.do(ctx, func(ctx context.Context, l *link) error { return l.empty(ctx, slot.name) })
+	}
+	return p.create(ctx, slot.name, kindSlot, slot.db != nil)
+}
+
+// create clones the template. rest says that there is an incomplete database of that name to be
+// dropped first. The keeper holds the lock of name.
+func (p *Provisioner) create(ctx context.Context, name, kind string, rest bool) error {
+	select {
+	case p.creating <- struct{}{}:
+		defer func() { <-p.creating }()
+	case <-ctx.Done():
+		return waitError("other databases to be created", context.Cause(ctx))
+	}
+	admin, err := p.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.hangUp()
+	if rest {
+		if err := admin.drop(ctx, name); err != nil {
+			return err
+		}
+	}
+	if err := admin.create(ctx, name, p.template, ""); err != nil {
+		if sqlState(err) == unknownDatabase {
+			return fmt.Errorf("%w: %w", errNoTemplate, err)
+		}
+		return doing("cloning the template", err)
+	}
+	_, err = admin.exec(ctx, comment(name, marker{Kind: kind, Fingerprint: p.fingerprint, Home: p.home, Created: time.Now()}))
+	return doing("cloning the template", err)
+}
+
+// Name returns the database's name.
+func (w *WorkerDB) Name() string { return w.name }
+
+// Config returns a configuration for connections to the database: a copy, the caller's to change.
+func (w *WorkerDB) Config() *pgx.ConnConfig { return w.p.configFor(w.name) }
+
+func (p *Provisioner) configFor(name string) *pgx.ConnConfig {
+	cfg := p.base.Copy()
+	cfg.Database = name
+	return cfg
+}
+
+// Check makes one round trip to find out whether the database is still ours. It returns
+// [ErrLost] if the connection that holds the lease is gone.
+func (w *WorkerDB) Check(ctx context.Context) error { return w.keeper.check(ctx) }
+
+// Release gives the database back, for this or another process to lease. Its content must be
+// as it was and no connection to it may be in use. Only the first call of Release or Discard counts.
+func (w *WorkerDB) Release() {
+	if w.done.CompareAndSwap(false, true) {
+		w.keeper.release(w.name)
+	}
+}
+
+// Discard drops the database, ending connections to it, and gives its number back. If dropping
+// fails, the database keeps its lock until Close, so that nobody leases it.
+// Only the first call of Release or Discard counts. If the keeper's connection is lost, the
+// database may be another process's by now: then it is left alone and the error is [ErrLost].
+func (w *WorkerDB) Discard(ctx context.Context) error {
+	if !w.done.CompareAndSwap(false, true) {
+		return nil
+	}
+	return w.p.dispose(ctx, w.keeper, w.name)
+}
+
+// dispose drops a database whose lock k holds, then gives the lock back.
+func (p *Provisioner) dispose(ctx context.Context, k *keeper, name string) error {
+	if err := k.check(ctx); err != nil {
+		return err
+	}
+	admin, err := p.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.hangUp()
+	if err := admin.drop(ctx, name); err != nil {
+		return err
+	}
+	k.release(name)
+	return nil
+}

@@ -1,0 +1,87 @@
+package provision_test
+
+import (
+	"testing"
+)
+
+func TestLeaseClonesTheTemplate(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w := lease(t, p)
+	if want := p.Template() + "_1"; w.Name() != want {
+		t.Errorf("leased %s, want %s", w.Name(), want)
+	}
+	execute(t, connect(t, w.Config()), "SELECT FROM goose_db_version")
+}
+
+func TestReleasedSlotIsLeasedAgain(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	first := lease(t, p)
+	first.Release()
+	if second := lease(t, p); second.Name() != first.Name() {
+		t.Errorf("leased %s, want %s again", second.Name(), first.Name())
+	}
+}
+
+func TestHeldSlotIsNotLeased(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	p, other := open(t, cfg), open(t, cfg)
+	first, second, third := lease(t, p), lease(t, p), lease(t, other)
+	if first.Name() == second.Name() || first.Name() == third.Name() || second.Name() == third.Name() {
+		t.Errorf("leased %s, %s and %s at once", first.Name(), second.Name(), third.Name())
+	}
+}
+
+func TestSlotOfClosedProvisionerIsLeasedByTheNext(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	p := open(t, cfg)
+	first := lease(t, p)
+	closeNow(t, p)
+	if second := lease(t, open(t, cfg)); second.Name() != first.Name() {
+		t.Errorf("leased %s, want %s again", second.Name(), first.Name())
+	}
+}
+
+func TestDiscardDropsTheDatabase(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w := lease(t, p)
+	connect(t, w.Config())
+	if err := w.Discard(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := databases(t, p.Template()); len(got) != 1 {
+		t.Errorf("databases left: %v", got)
+	}
+	if again := lease(t, p); again.Name() != w.Name() {
+		t.Errorf("leased %s, want a new %s", again.Name(), w.Name())
+	}
+}
+
+func TestLeaseDisconnectsWhatAnotherHolderLeft(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w := lease(t, p)
+	left := connect(t, w.Config())
+	w.Release()
+	lease(t, p)
+	if err := left.Ping(t.Context()); err == nil {
+		t.Error("a connection of the last holder still works")
+	}
+}
+
+func TestClone(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	c := clone(t, p)
+	execute(t, connect(t, c.Config()), "SELECT FROM goose_db_version")
+	if err := c.Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := databases(t, p.Template()); len(got) != 1 {
+		t.Errorf("databases left: %v", got)
+	}
+}

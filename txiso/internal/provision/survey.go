@@ -1,0 +1,86 @@
+package provision
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// database is a database with a name of ours.
+type database struct {
+	name   string
+	mark   *marker // nil unless the database is complete and ours
+	orphan bool    // ours by its birthmark, but incomplete
+	broken bool    // half dropped: DROP DATABASE was interrupted (datconnlimit = -2)
+}
+
+// complete reports whether the database can be used.
+func (d *database) complete() bool { return d != nil && d.mark != nil && !d.broken }
+
+// droppable reports whether the database is ours to drop, given its lock.
+func (d *database) droppable() bool { return d != nil && (d.mark != nil || d.orphan) }
+
+const selectDatabases = `SELECT datname, shobj_description(oid, 'pg_database'), datconnlimit,
+datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) FROM pg_database`
+
+const selectLocks = `SELECT (classid::int8 << 32) | objid::int8 FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
+// survey is what the server looked like a moment ago: good for choosing, never for deciding.
+type survey struct {
+	databases []*database // those of our role
+	held      map[int64]bool
+}
+
+func (l *link) survey(ctx context.Context) (*survey, error) {
+	results, err := l.exec(ctx, selectDatabases+` WHERE datname LIKE 'txiso\_%'; `+selectLocks)
+	if err != nil {
+		return nil, err
+	}
+	s := &survey{databases: l.databases(results[0]), held: make(map[int64]bool)}
+	for i := range results[1].Rows {
+		key, _ := strconv.ParseInt(text(results[1], i, 0), 10, 64)
+		s.held[key] = true
+	}
+	return s, nil
+}
+
+// locked reports whether anybody, this process included, held the lock of name.
+func (s *survey) locked(name string) bool { return s.held[lockKey(name)] }
+
+func (l *link) databases(rows *pgconn.Result) []*database {
+	var dbs []*database
+	for i := range rows.Rows {
+		dbs = append(dbs, l.database(rows, i))
+	}
+	return dbs
+}
+
+func (l *link) database(rows *pgconn.Result, i int) *database {
+	d := &database{name: text(rows, i, 0)}
+	limit, _ := strconv.Atoi(text(rows, i, 2))
+	d.broken = limit == -2
+	if ours := text(rows, i, 3) == "t" && ourName.MatchString(d.name); !ours {
+		return d
+	}
+	comment := text(rows, i, 1)
+	if m := parseMarker(comment); m != nil && m.Home == l.home && m.Fingerprint == fingerprintOf(d.name) {
+		d.mark = m
+	}
+	d.orphan = comment == "" && limit == birthmark(l.home)
+	return d
+}
+
+// slots returns the complete slots of a fingerprint, in the order the server listed them.
+func (s *survey) slots(fingerprint string) []*database {
+	var slots []*database
+	for _, d := range s.databases {
+		if d.complete() && d.mark.Kind == kindSlot && strings.HasPrefix(d.name, templateName(fingerprint)+"_") {
+			slots = append(slots, d)
+		}
+	}
+	return slots
+}

@@ -1,0 +1,163 @@
+package provision
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// ensureTemplate makes sure that the template exists and shares its lock, so that no collector
+// drops it. The caller holds p's turn.
+func (p *Provisioner) ensureTemplate(ctx context.Context, k *keeper) error {
+	found, err := p.holdTemplate(ctx, k)
+	if err != nil || found {
+		return err
+	}
+	admin, err := p.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.hangUp()
+	if err := p.buildOnce(ctx, admin); err != nil {
+		return err
+	}
+	// The admin connection still has the build lock, so no collector is at work.
+	found, err = p.holdTemplate(ctx, k)
+	if err == nil && !found {
+		err = fmt.Errorf("txiso: the template %s vanished while it was built; do not drop databases that start with txiso_ while tests run", p.template)
+	}
+	return err
+}
+
+// holdTemplate shares the template's lock and reports whether the template is there. This is all
+// that happens when the fingerprint is known to the server: one round trip.
+func (p *Provisioner) holdTemplate(ctx context.Context, k *keeper) (found bool, err error) {
+	err = k.do(ctx, func(ctx context.Context, l *link) error {
+		locked, db, err := l.claimShared(ctx, p.template)
+		if err != nil || !locked {
+			return err
+		}
+		if db.complete() {
+			found, k.template = true, true
+			p.housekeep(db)
+			return nil
+		}
+		if err := l.unlockShared(ctx, p.template); err != nil {
+			return err
+		}
+		return strangerError(db)
+	})
+	return found, doing("looking for the template", err)
+}
+
+// strangerError refuses to touch a database that has a name of ours but is not ours.
+func strangerError(db *database) error {
+	if db == nil || db.droppable() {
+		return nil
+	}
+	return fmt.Errorf("the database %s is not one that txiso created; rename or drop it", db.name)
+}
+
+// buildOnce builds the template unless another process has done it by the time we hold the
+// build lock. The lock stays with the admin connection.
+func (p *Provisioner) buildOnce(ctx context.Context, admin *link) error {
+	build := buildName(p.fingerprint)
+	if err := admin.lock(ctx, build); err != nil {
+		return doing("waiting for another process to build the template", err)
+	}
+	_, template, err := admin.claimShared(ctx, p.template)
+	if err != nil {
+		return doing("looking for the template", err)
+	}
+	if template.complete() {
+		return nil
+	}
+	if err := p.discardRest(ctx, admin, build); err != nil {
+		return err
+	}
+	if err := p.build(ctx, admin, build); err != nil {
+		return errors.Join(err, p.dropFailed(ctx, build))
+	}
+	return nil
+}
+
+// discardRest drops what a killed builder left behind.
+func (p *Provisioner) discardRest(ctx context.Context, admin *link, build string) error {
+	_, rest, err := admin.claim(ctx, build) // a lock we hold already; it ends with the connection
+	if err != nil {
+		return doing("looking for an unfinished template", err)
+	}
+	if rest == nil {
+		return nil
+	}
+	if err := strangerError(rest); err != nil {
+		return doing("building the template", err)
+	}
+	return admin.drop(ctx, build)
+}
+
+// dropFailed drops a build that failed, even if it failed because ctx ended (then the
+// connection that built it is gone as well, and a new one is needed).
+func (p *Provisioner) dropFailed(ctx context.Context, build string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
+	defer cancel()
+	admin, err := p.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.hangUp()
+	return admin.drop(ctx, build)
+}
+
+// build fills a database under the build name. The last step gives it its name, so a template
+// that exists is complete.
+func (p *Provisioner) build(ctx context.Context, admin *link, build string) error {
+	if err := admin.create(ctx, build, "template0", ""); err != nil {
+		return doing("creating the template", err)
+	}
+	if err := p.fill(ctx, build); err != nil {
+		return err
+	}
+	if err := admin.empty(ctx, build); err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, step := range []string{
+		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now}),
+		// Nobody can get in the way of a clone (55006) and no test can change the template.
+		"ALTER DATABASE " + build + " ALLOW_CONNECTIONS false",
+		"ALTER DATABASE " + build + " RENAME TO " + p.template,
+	} {
+		if _, err := admin.exec(ctx, step); err != nil {
+			return doing("finishing the template", err)
+		}
+	}
+	return nil
+}
+
+// fill runs migrations and seed on connections that are all closed when it returns.
+func (p *Provisioner) fill(ctx context.Context, name string) (err error) {
+	cfg := p.base.Copy()
+	cfg.Database = name
+	cfg.Tracer = statementTracer{}
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := p.cfg.Migrator.Migrate(ctx, db); err != nil {
+		return err
+	}
+	return p.seed(ctx, db)
+}
+
+func (p *Provisioner) seed(ctx context.Context, db *sql.DB) error {
+	if p.cfg.Seed == nil {
+		return nil
+	}
+	if err := p.cfg.Seed(ctx, db); err != nil {
+		return fmt.Errorf("txiso: Config.Seed failed, so there is no template: %w; correct the seed and run again", err)
+	}
+	return nil
+}
