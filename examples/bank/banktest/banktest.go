@@ -56,7 +56,10 @@ func ExpectCustomers(tb testing.TB, db *sql.DB, want ...string) {
 
 func names(tb testing.TB, db *sql.DB) (names []string) {
 	tb.Helper()
-	rows := must(db.QueryContext(tb.Context(), `SELECT name FROM customers ORDER BY name`))(tb)
+	rows, err := db.QueryContext(tb.Context(), `SELECT name FROM customers ORDER BY name`)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	defer func() { _ = rows.Close() }() // rows.Err says what went wrong
 	for rows.Next() {
 		var name string
