@@ -44,6 +44,10 @@ func (c *CloneDB) Name() string { return c.name }
 // Config returns a configuration for connections to the database: a copy, the caller's to change.
 func (c *CloneDB) Config() *pgx.ConnConfig { return c.p.configFor(c.name) }
 
+// DSN returns a URL for the database that any client understands, in any process that can reach
+// the server. It contains the password if there is one: keep it out of logs.
+func (c *CloneDB) DSN() string { return dsnFor(c.p.base, c.p.encrypted, c.name) }
+
 // Drop drops the database, ending connections to it. Only the first call counts. If it fails,
 // a later run drops the database.
 func (c *CloneDB) Drop(ctx context.Context) error {

@@ -1,3 +1,199 @@
 package provision
 
-func (p *Provisioner) housekeep(template *database) {}
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// touchAfter is how old the recorded last use of a template may become. It bounds how often
+// processes write it, and is small beside any sensible StaleAfter.
+const touchAfter = time.Hour
+
+// collectorLock is locked like a database name, so that one process collects at a time.
+const collectorLock = "collector"
+
+// Collect drops what nobody uses any more and returns the names: databases that killed processes
+// left incomplete, clones of dead processes, and templates unused for Config.StaleAfter with all
+// their worker databases. It drops nothing that is not ours and nothing whose lock a living
+// process holds, and returns at once if another process is collecting.
+//
+// It is called in the background after the first Lease or Clone if there is something to
+// collect; errors are then left to the next run. Calling it is never necessary.
+func (p *Provisioner) Collect(ctx context.Context) ([]string, error) {
+	admin, err := p.admin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.hangUp()
+	locked, _, err := admin.claim(ctx, collectorLock)
+	if err != nil || !locked {
+		return nil, doing("collecting unused databases", err)
+	}
+	c := collector{link: admin, oldest: time.Now().Add(-p.cfg.StaleAfter)}
+	err = c.collect(ctx)
+	return c.dropped, doing("collecting unused databases", err)
+}
+
+// collector drops databases. One failure does not keep it from the others.
+type collector struct {
+	link    *link
+	oldest  time.Time // templates last used before are stale
+	dropped []string
+}
+
+func (c *collector) collect(ctx context.Context) error {
+	s, err := c.link.survey(ctx)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, d := range s.litter() {
+		failures = append(failures, c.dropLitter(ctx, d.name))
+	}
+	for _, fp := range s.stale(c.oldest) {
+		failures = append(failures, c.dropStale(ctx, fp))
+	}
+	return errors.Join(failures...)
+}
+
+// litter lists what dead processes left: any database that is ours and cannot be used again.
+func (s *survey) litter() []*database {
+	return slices.DeleteFunc(slices.Clone(s.databases), func(d *database) bool {
+		return !d.litter() || s.locked(d.name)
+	})
+}
+
+func (d *database) litter() bool {
+	if !d.droppable() || d.mark != nil && d.mark.Kind == kindTemplate && !d.building() {
+		return false
+	}
+	return !d.complete() || d.building() || d.mark.Kind == kindClone
+}
+
+// building reports whether d has the name of a template that is not finished.
+func (d *database) building() bool { return strings.HasPrefix(d.name, prefix+"build_") }
+
+// stale lists the fingerprints that nobody holds and whose databases were all last used before
+// oldest. Slots that lost their template count as well.
+func (s *survey) stale(oldest time.Time) []string {
+	newest := make(map[string]time.Time)
+	for _, d := range s.databases {
+		if d.mark != nil && d.mark.lastUse().After(newest[d.mark.Fingerprint]) {
+			newest[d.mark.Fingerprint] = d.mark.lastUse()
+		}
+	}
+	var stale []string
+	for fp, used := range newest {
+		if used.Before(oldest) && !s.locked(templateName(fp)) {
+			stale = append(stale, fp)
+		}
+	}
+	return stale
+}
+
+// dropLitter drops a database if its lock is free and it still is litter.
+func (c *collector) dropLitter(ctx context.Context, name string) error {
+	locked, db, err := c.link.claim(ctx, name)
+	if err != nil || !locked {
+		return err
+	}
+	if db != nil && db.litter() {
+		err = c.drop(ctx, name)
+	}
+	return errors.Join(err, c.link.unlock(ctx, name))
+}
+
+// dropStale drops a template and what was cloned from it. Who uses any of it shares the lock of
+// the template; who builds it holds the build lock.
+func (c *collector) dropStale(ctx context.Context, fp string) error {
+	return c.holding(ctx, buildName(fp), func() error {
+		return c.holding(ctx, templateName(fp), func() error {
+			s, err := c.link.survey(ctx)
+			if err != nil {
+				return err
+			}
+			return c.dropAll(ctx, s, fp)
+		})
+	})
+}
+
+// holding calls f with the lock of name, if that is free.
+func (c *collector) holding(ctx context.Context, name string, f func() error) error {
+	locked, _, err := c.link.claim(ctx, name)
+	if err != nil || !locked {
+		return err
+	}
+	return errors.Join(f(), c.link.unlock(ctx, name))
+}
+
+// dropAll drops the databases of a fingerprint if they are stale now that the lock is held, the
+// template last: as long as it exists, a later run finds the rest.
+func (c *collector) dropAll(ctx context.Context, s *survey, fp string) error {
+	s.held = nil // the locks are ours
+	if !slices.Contains(s.stale(c.oldest), fp) {
+		return nil
+	}
+	template := templateName(fp)
+	for _, d := range s.databases {
+		if d.droppable() && fingerprintOf(d.name) == fp && d.name != template {
+			if err := c.drop(ctx, d.name); err != nil {
+				return err
+			}
+		}
+	}
+	return c.drop(ctx, template)
+}
+
+func (c *collector) drop(ctx context.Context, name string) error {
+	if err := c.link.drop(ctx, name); err != nil {
+		return err
+	}
+	c.dropped = append(c.dropped, name)
+	return nil
+}
+
+// housekeepOnce looks once, after the first database was handed out, whether there is anything to
+// tidy up. In most runs there is not, and this is one short query on the keeper's connection.
+func (p *Provisioner) housekeepOnce(k *keeper) {
+	p.housekeeping.Do(func() {
+		p.background.Go(func() { _ = p.housekeep(p.running, k) }) // the next run tries again
+	})
+}
+
+func (p *Provisioner) housekeep(ctx context.Context, k *keeper) error {
+	var s *survey
+	err := k.do(ctx, func(ctx context.Context, l *link) (err error) {
+		s, err = l.survey(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.touch(ctx, s); err != nil {
+		return err
+	}
+	if len(s.litter()) > 0 || len(s.stale(time.Now().Add(-p.cfg.StaleAfter))) > 0 {
+		_, err = p.Collect(ctx)
+	}
+	return err
+}
+
+// touch records that the template is in use, unless that was done within the hour.
+func (p *Provisioner) touch(ctx context.Context, s *survey) error {
+	i := slices.IndexFunc(s.databases, func(d *database) bool { return d.name == p.template && d.complete() })
+	if i < 0 || time.Since(s.databases[i].mark.lastUse()) < touchAfter {
+		return nil
+	}
+	admin, err := p.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.hangUp()
+	mark := *s.databases[i].mark
+	mark.Used = time.Now()
+	_, err = admin.exec(ctx, comment(p.template, mark))
+	return err
+}

@@ -58,7 +58,11 @@ func (k *keeper) check(ctx context.Context) error {
 	})
 }
 
-func (k *keeper) lost() bool { return k.link.lost() }
+func (k *keeper) lost() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.link.lost()
+}
 
 func (k *keeper) hasTemplate() bool {
 	k.mu.Lock()

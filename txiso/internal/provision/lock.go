@@ -34,16 +34,11 @@ func (l *link) claimShared(ctx context.Context, name string) (locked bool, db *d
 }
 
 func (l *link) claimWith(ctx context.Context, try, name string) (bool, *database, error) {
-	results, err := l.exec(ctx, fmt.Sprintf("SELECT %s(%d); %s WHERE datname = %s",
-		try, lockKey(name), selectDatabases, literal(name)))
+	results, err := l.exec(ctx, fmt.Sprintf("SELECT %s(%d); %s", try, lockKey(name), selectDatabase(name)))
 	if err != nil {
 		return false, nil, err
 	}
-	locked := text(results[0], 0, 0) == "t"
-	if dbs := l.databases(results[1]); len(dbs) > 0 {
-		return locked, dbs[0], nil
-	}
-	return locked, nil, nil
+	return text(results[0], 0, 0) == "t", l.first(results[1]), nil
 }
 
 func (l *link) unlock(ctx context.Context, name string) error {

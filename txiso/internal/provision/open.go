@@ -55,9 +55,10 @@ type Migrator interface {
 // It holds one server connection from Open to Close; a second one exists while a database is
 // being created or dropped.
 type Provisioner struct {
-	cfg  Config
-	base *pgx.ConnConfig // never modified; copy before use
-	home string          // the maintenance database, as the server names it
+	cfg       Config
+	base      *pgx.ConnConfig // never modified; copy before use
+	home      string          // the maintenance database, as the server names it
+	encrypted bool            // connections use TLS
 
 	fingerprint string
 	template    string // name of the template database
@@ -70,9 +71,10 @@ type Provisioner struct {
 
 	creating chan struct{} // bounds the admin connections that create databases
 
-	background sync.WaitGroup
-	stop       context.CancelFunc // ends the background work
-	running    context.Context
+	housekeeping sync.Once
+	background   sync.WaitGroup
+	running      context.Context // ends when Close is called
+	stop         context.CancelFunc
 }
 
 // ErrClosed is returned by every method of a Provisioner after Close.
@@ -100,7 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.home = link.home
+	p.home, p.encrypted = link.home, encrypted(link)
 	p.fingerprint = fingerprint(migrations, link, base)
 	p.template = templateName(p.fingerprint)
 	p.keeper = newKeeper(link)

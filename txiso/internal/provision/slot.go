@@ -54,8 +54,11 @@ func attempt[T any](ctx context.Context, p *Provisioner, f func(context.Context,
 		return none, err
 	}
 	result, err := f(ctx, k)
-	if errors.Is(err, errNoTemplate) {
+	switch {
+	case errors.Is(err, errNoTemplate):
 		k.forgetTemplate()
+	case err == nil:
+		p.housekeepOnce(k)
 	}
 	return result, err
 }

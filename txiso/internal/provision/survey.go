@@ -51,6 +51,26 @@ func (l *link) survey(ctx context.Context) (*survey, error) {
 // locked reports whether anybody, this process included, held the lock of name.
 func (s *survey) locked(name string) bool { return s.held[lockKey(name)] }
 
+// look returns the database of a name of ours, nil if there is none.
+func (l *link) look(ctx context.Context, name string) (*database, error) {
+	results, err := l.exec(ctx, selectDatabase(name))
+	if err != nil {
+		return nil, err
+	}
+	return l.first(results[0]), nil
+}
+
+func selectDatabase(name string) string {
+	return selectDatabases + " WHERE datname = " + literal(name)
+}
+
+func (l *link) first(rows *pgconn.Result) *database {
+	if len(rows.Rows) == 0 {
+		return nil
+	}
+	return l.database(rows, 0)
+}
+
 func (l *link) databases(rows *pgconn.Result) []*database {
 	var dbs []*database
 	for i := range rows.Rows {

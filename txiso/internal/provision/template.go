@@ -43,7 +43,6 @@ func (p *Provisioner) holdTemplate(ctx context.Context, k *keeper) (found bool, 
 		}
 		if db.complete() {
 			found, k.template = true, true
-			p.housekeep(db)
 			return nil
 		}
 		if err := l.unlockShared(ctx, p.template); err != nil {
@@ -69,48 +68,53 @@ func (p *Provisioner) buildOnce(ctx context.Context, admin *link) error {
 	if err := admin.lock(ctx, build); err != nil {
 		return doing("waiting for another process to build the template", err)
 	}
-	_, template, err := admin.claimShared(ctx, p.template)
-	if err != nil {
+	template, err := admin.look(ctx, p.template)
+	if err != nil || template.complete() {
 		return doing("looking for the template", err)
 	}
-	if template.complete() {
-		return nil
-	}
-	if err := p.discardRest(ctx, admin, build); err != nil {
-		return err
+	// What killed builders and collectors left. Collectors need the build lock, too.
+	for _, rest := range []string{p.template, build} {
+		if err := admin.dropRest(ctx, rest); err != nil {
+			return doing("building the template", err)
+		}
 	}
 	if err := p.build(ctx, admin, build); err != nil {
-		return errors.Join(err, p.dropFailed(ctx, build))
+		return errors.Join(err, p.dropFailed(ctx, admin, build))
 	}
 	return nil
 }
 
-// discardRest drops what a killed builder left behind.
-func (p *Provisioner) discardRest(ctx context.Context, admin *link, build string) error {
-	_, rest, err := admin.claim(ctx, build) // a lock we hold already; it ends with the connection
-	if err != nil {
-		return doing("looking for an unfinished template", err)
+// dropRest drops a database that is ours and incomplete, if there is one.
+func (l *link) dropRest(ctx context.Context, name string) error {
+	db, err := l.look(ctx, name)
+	if err != nil || db == nil {
+		return err
 	}
-	if rest == nil {
-		return nil
+	if err := strangerError(db); err != nil {
+		return err
 	}
-	if err := strangerError(rest); err != nil {
-		return doing("building the template", err)
-	}
-	return admin.drop(ctx, build)
+	return l.drop(ctx, name)
 }
 
-// dropFailed drops a build that failed, even if it failed because ctx ended (then the
-// connection that built it is gone as well, and a new one is needed).
-func (p *Provisioner) dropFailed(ctx context.Context, build string) error {
+// dropFailed drops a build that failed. If it failed because ctx ended, the admin connection may
+// be gone and the build lock with it; then another process may have begun to build under the
+// same name, and we drop nothing that we cannot lock.
+func (p *Provisioner) dropFailed(ctx context.Context, admin *link, build string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
 	defer cancel()
-	admin, err := p.admin(ctx)
+	if !admin.lost() {
+		return admin.dropRest(ctx, build)
+	}
+	another, err := p.admin(ctx)
 	if err != nil {
 		return err
 	}
-	defer admin.hangUp()
-	return admin.drop(ctx, build)
+	defer another.hangUp()
+	locked, _, err := another.claim(ctx, build)
+	if err != nil || !locked {
+		return err
+	}
+	return another.dropRest(ctx, build)
 }
 
 // build fills a database under the build name. The last step gives it its name, so a template
