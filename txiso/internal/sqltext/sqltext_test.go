@@ -150,7 +150,7 @@ func TestBackslashQuotes(t *testing.T) {
 		t.Errorf("backslash quotes: got %+v", got)
 	}
 	if _, single := off.Simple(`SELECT N'\'; --'`); !single {
-		t.Error("backslash quotes: N'...' has no escapes")
+		t.Error("backslash quotes: N'...' should have escapes")
 	}
 	for _, sql := range []string{`SELECT X'\'; BEGIN`, `SELECT B'\'; BEGIN`, `SELECT U&'\'; BEGIN`} {
 		if _, single := off.Simple(sql); single {
