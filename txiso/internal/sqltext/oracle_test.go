@@ -57,6 +57,9 @@ func (o *oracle) check(sql string) error {
 			return fmt.Errorf("%s: %w", in.name, err)
 		}
 	}
+	if err := o.checkParse(sql); err != nil {
+		return err
+	}
 	for _, s := range sqltext.Statements(nil, sql) {
 		if err := o.checkStatement(s, s.Text(sql)); err != nil {
 			return fmt.Errorf("%v %q: %w", s.Kind, s.Text(sql), err)
@@ -89,25 +92,35 @@ func (o *oracle) checkIn(setup, sql string) error {
 		return fmt.Errorf("transaction status %c, want %c", o.conn.TxStatus(), statusAfter(before, statements))
 	case err != nil && len(tags) >= max(1, len(statements)):
 		return fmt.Errorf("the server ran %q and then failed: %w", tags, err)
-	case isSyntaxError(err) && len(tags) == 0:
-		return o.checkRejected(sql, statements, err)
 	}
 	return nil
 }
 
-// checkRejected: when the server cannot parse the whole, it must refuse one of the parts.
-func (o *oracle) checkRejected(sql string, statements []sqltext.Statement, whole error) error {
-	o.reset()
+// checkParse has the whole string parsed, not run: the server tells none or one statement from several, and when it cannot parse the whole it
+// must refuse one of the parts.
+func (o *oracle) checkParse(sql string) error {
+	statements := sqltext.Statements(nil, sql)
+	whole := o.parse(sql)
+	switch {
+	case isSeveral(whole) != (len(statements) > 1) && !isSyntaxError(whole):
+		return fmt.Errorf("%d statements found, the server says %w", len(statements), whole)
+	case !isSyntaxError(whole):
+		return nil
+	}
 	for _, s := range statements {
-		if _, err := o.conn.Prepare(context.Background(), "", s.Text(sql), nil); isSyntaxError(err) {
+		if isSyntaxError(o.parse(s.Text(sql))) {
 			return nil
 		}
 	}
-	// A comment that does not end belongs to no statement.
-	if _, err := o.conn.Prepare(context.Background(), "", sql[lastEnd(statements):], nil); isSyntaxError(err) {
+	if isSyntaxError(o.parse(sql[lastEnd(statements):])) { // a comment that does not end belongs to no statement
 		return nil
 	}
 	return fmt.Errorf("every part is valid, but not the whole: %w", whole)
+}
+
+func (o *oracle) parse(sql string) error {
+	_, err := o.conn.Prepare(context.Background(), "", sql, nil)
+	return err
 }
 
 func lastEnd(statements []sqltext.Statement) int {
@@ -121,8 +134,8 @@ func lastEnd(statements []sqltext.Statement) int {
 // are the server's.
 func (o *oracle) checkStatement(s sqltext.Statement, text string) error {
 	defer o.reset()
-	_, err := o.conn.Prepare(context.Background(), "", text, nil)
-	if err != nil && strings.Contains(err.Error(), "cannot insert multiple commands") {
+	err := o.parse(text)
+	if isSeveral(err) {
 		return err
 	}
 	if isSyntaxError(err) {
@@ -159,7 +172,7 @@ func (o *oracle) checkStatement(s sqltext.Statement, text string) error {
 	case sqltext.Listen:
 		return o.checkListed(s, text, "SELECT pg_listening_channels()")
 	case sqltext.CommitPrepared, sqltext.RollbackPrepared:
-		return o.checkMessage(text, strconv.Quote(s.Name))
+		return o.checkMessage(text, s.Name)
 	}
 	return nil
 }
@@ -192,8 +205,8 @@ func (o *oracle) checkListed(s sqltext.Statement, setup, query string) error {
 func (o *oracle) checkMessage(text, name string) error {
 	_, err := o.exec(text)
 	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code == "42704" && !strings.Contains(e.Message, name[1:len(name)-1]) {
-		return fmt.Errorf("name %s, the server says %s", name, e.Message)
+	if errors.As(err, &e) && e.Code == "42704" && !strings.Contains(e.Message, name) {
+		return fmt.Errorf("name %q, the server says %q", name, e.Message)
 	}
 	return nil
 }
@@ -259,9 +272,15 @@ func (o *oracle) reset() {
 	}
 }
 
+// isSeveral reports whether the server refused to prepare several statements at once.
+func isSeveral(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && strings.HasPrefix(e.Message, "cannot insert multiple commands")
+}
+
 func isSyntaxError(err error) bool {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && (e.Code == "42601" || e.Code == "22025" || e.Code == "22019" || e.Code == "42602")
+	return errors.As(err, &e) && !isSeveral(err) && (e.Code == "42601" || e.Code == "22025" || e.Code == "22019" || e.Code == "42602")
 }
 
 // strict kinds are those that must only be claimed for what the server's grammar accepts.
