@@ -77,7 +77,7 @@ func (s *Store) Statement(ctx context.Context, account int64, limit int) ([]Line
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err says what went wrong
+	defer rows.Close() // rows.Err says what went wrong
 	var lines []Line
 	for rows.Next() {
 		var l Line

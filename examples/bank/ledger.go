@@ -46,7 +46,7 @@ func (s *Store) Post(ctx context.Context, p Posting) error {
 	if err != nil {
 		return fmt.Errorf("bank: begin: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // without effect after Commit
+	defer tx.Rollback() // without effect after Commit
 	if err := checkAccounts(ctx, tx, p.Entries); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func lockAccounts(ctx context.Context, tx *sql.Tx, entries []Entry) (map[int64]A
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err says what went wrong
+	defer rows.Close() // rows.Err says what went wrong
 	accounts := make(map[int64]Account, len(ids))
 	for rows.Next() {
 		var a Account
