@@ -125,12 +125,7 @@ func isProgram(path string) error {
 // findBinaries gives the binaries to run: those asked for, else the newest of the machine, else downloaded ones.
 func findBinaries(ctx context.Context, cfg Config, home string, where places, known *probes) (binaries, error) {
 	if dir := orEnv(cfg.BinDir, "TXISO_POSTGRES_BIN"); dir != "" {
-		b, err := inspectBinaries(ctx, dir, known)
-		if err != nil {
-			return b, fmt.Errorf("txiso: the PostgreSQL binaries in %s (TXISO_POSTGRES_BIN) cannot be used: %w: set TXISO_POSTGRES_BIN to the "+
-				"directory of a PostgreSQL %d or later that has initdb and postgres, or unset it", dir, err, oldestMajor)
-		}
-		return b, nil
+		return givenBinaries(ctx, dir, known)
 	}
 	found, wrong := where.search(ctx, known)
 	if found.dir != "" {
@@ -139,11 +134,24 @@ func findBinaries(ctx context.Context, cfg Config, home string, where places, kn
 	if ctx.Err() != nil {
 		return binaries{}, fmt.Errorf("txiso: looking for PostgreSQL: %w", context.Cause(ctx))
 	}
-	downloaded, err := download(ctx, orEnv(cfg.DownloadURL, "TXISO_POSTGRES_URL"), home, known)
+	downloaded, err := thisMachine().get(ctx, orEnv(cfg.DownloadURL, "TXISO_POSTGRES_URL"), home, known)
 	if err == nil {
 		return downloaded, nil
 	}
 	return binaries{}, noBinariesError(where, wrong, err)
+}
+
+func givenBinaries(ctx context.Context, dir string, known *probes) (binaries, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return binaries{}, fmt.Errorf("txiso: TXISO_POSTGRES_BIN %q: %w", dir, err)
+	}
+	b, err := inspectBinaries(ctx, abs, known)
+	if err != nil {
+		return b, fmt.Errorf("txiso: the PostgreSQL binaries in %s (TXISO_POSTGRES_BIN) cannot be used: %w: set TXISO_POSTGRES_BIN to the "+
+			"directory of a PostgreSQL %d or later that has initdb and postgres, or unset it", dir, err, oldestMajor)
+	}
+	return b, nil
 }
 
 func noBinariesError(where places, wrong []error, download error) error {

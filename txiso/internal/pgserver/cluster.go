@@ -26,7 +26,7 @@ type cluster struct {
 }
 
 func newCluster(home string, bin binaries, a account) *cluster {
-	key := hash(bin.dir, strings.Join(settings, "\n"), strings.Join(initdbArgs, "\n"), fmt.Sprint(a.uid))
+	key := digest(bin.dir, strings.Join(settings, "\n"), strings.Join(initdbArgs, "\n"), fmt.Sprint(a.uid))
 	c := openCluster(filepath.Join(home, fmt.Sprintf("pg%d-%s", bin.major, key)), a)
 	c.bin = bin
 	return c
@@ -34,10 +34,10 @@ func newCluster(home string, bin binaries, a account) *cluster {
 
 // openCluster gives the cluster of a directory, as far as it can be known without its binaries.
 func openCluster(dir string, a account) *cluster {
-	return &cluster{dir: dir, name: "txiso-" + hash(dir), account: a, logf: func(string, ...any) {}}
+	return &cluster{dir: dir, name: "txiso-" + digest(dir), account: a, logf: func(string, ...any) {}}
 }
 
-func hash(parts ...string) string {
+func digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:6])
 }
@@ -52,9 +52,10 @@ func (c *cluster) pidFile() string  { return filepath.Join(c.data(), "postmaster
 // maxSocketDir leaves room for "/.s.PGSQL.5432.lock" in a sockaddr_un, which is 104 bytes on the BSDs and 108 on Linux.
 const maxSocketDir = 80
 
-// socketDir is beside the data, where no cleaner of temporary files comes, unless that path is too long for a socket.
+// socketDir is beside the data, where no cleaner of temporary files comes, unless that path is too long for a socket or has a comma, which
+// separates hosts in a connection string.
 func (c *cluster) socketDir() string {
-	if len(c.private()) <= maxSocketDir {
+	if len(c.private()) <= maxSocketDir && !strings.Contains(c.private(), ",") {
 		return c.private()
 	}
 	return filepath.Join("/tmp", c.name)
@@ -89,8 +90,11 @@ func (c *cluster) hasData() (bool, error) {
 
 // forget removes what a server that is no more has left. PostgreSQL would do it too, unless another process has got the old pid by now.
 func (c *cluster) forget() error {
-	if err := os.Remove(c.pidFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return homeError(c.pidFile(), err)
+	socket := filepath.Join(c.socketDir(), fmt.Sprintf(".s.PGSQL.%d", port))
+	for _, file := range []string{c.pidFile(), socket, socket + ".lock"} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return homeError(file, err)
+		}
 	}
 	return nil
 }
@@ -108,12 +112,8 @@ func (c *cluster) discard() error {
 // removeLeftovers removes half-made and discarded data directories. The caller holds the lock, so nobody makes one. What resists now (its
 // builder was killed, but initdb still writes) goes the next time.
 func (c *cluster) removeLeftovers() {
-	for _, pattern := range []string{"new-*", "old-*"} {
-		found, _ := filepath.Glob(filepath.Join(c.private(), pattern))
-		for _, dir := range found {
-			_ = os.RemoveAll(dir)
-		}
-	}
+	removeAll(filepath.Join(c.private(), "new-*"))
+	removeAll(filepath.Join(c.private(), "old-*"))
 }
 
 // sleep waits, or returns the reason why ctx has ended.

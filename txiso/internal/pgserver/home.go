@@ -42,8 +42,11 @@ func reachable(a account, dir string) bool {
 	}
 }
 
-// makeHome creates home. Others may pass through it (if the server runs as somebody else it must), but not list it.
+// makeHome creates home and what is above it. Its mode lets the account pass, whatever our umask. A directory that exists is left as it is.
 func makeHome(home string, a account) error {
+	if info, err := os.Stat(home); err == nil && info.IsDir() {
+		return nil
+	}
 	mode := fs.FileMode(0o700)
 	if a.switched {
 		mode = 0o755
@@ -51,18 +54,33 @@ func makeHome(home string, a account) error {
 	if err := os.MkdirAll(home, mode); err != nil {
 		return homeError(home, err)
 	}
+	if err := os.Chmod(home, mode); err != nil {
+		return homeError(home, err)
+	}
 	return nil
 }
 
-// makeDir creates one directory for the account, or accepts the one that it already owns. Anybody else's is refused, never changed.
-func makeDir(dir string, mode fs.FileMode, a account) error {
-	switch err := os.Mkdir(dir, mode); {
-	case err == nil && a.switched:
-		return errors.Join(os.Lchown(dir, a.uid, a.gid), os.Chmod(dir, mode))
-	case err != nil && !errors.Is(err, fs.ErrExist):
+// makeDir creates one directory for an account, or accepts the one that the account owns. Anybody else's is refused, never changed.
+func makeDir(dir string, mode fs.FileMode, owner account) error {
+	err := os.Mkdir(dir, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return checkOwner(dir, owner)
+	}
+	if err == nil {
+		err = errors.Join(os.Chmod(dir, mode), owner.adopt(dir))
+	}
+	if err != nil {
 		return homeError(dir, err)
 	}
-	return checkOwner(dir, a)
+	return nil
+}
+
+// adopt gives the account a file that we have just made.
+func (a account) adopt(path string) error {
+	if !a.switched {
+		return nil
+	}
+	return os.Lchown(path, a.uid, a.gid)
 }
 
 func checkOwner(dir string, a account) error {

@@ -148,7 +148,7 @@ func (l *launched) waitReady(ctx context.Context) error {
 		if p := l.cluster.postmaster(); p.pid == l.pid && p.status == "ready" {
 			return nil
 		}
-		if !l.cluster.alive(l.pid) {
+		if l.pid == 0 || ended(l.pid) {
 			log, _ := os.ReadFile(l.cluster.logFile())
 			return &failedStart{filepath.Join(l.cluster.bin.dir, "postgres"), lastLines(log, 10)}
 		}
@@ -175,5 +175,5 @@ func (l *launched) keep() error {
 func (l *launched) abandon() {
 	_ = l.word.Close()
 	_ = l.cmd.Wait()
-	l.cluster.awaitEnd()
+	_ = l.cluster.awaitEnd(context.Background(), stopping.patience()) // the caller's context may be what has ended
 }

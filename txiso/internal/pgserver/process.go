@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A server's processes are known by its cluster_name: the postmaster has it among its arguments, every other process in its title
@@ -15,7 +16,17 @@ func isServerProcess(command, clusterName string) bool {
 }
 
 // processes lists the pids of the server's processes, of the old ones too if its postmaster was killed, and of the shell that starts it.
+// None means that it looked twice: a process that just runs a new program has no command line for a moment.
 func (c *cluster) processes() []int {
+	pids := c.visibleProcesses()
+	if len(pids) == 0 {
+		time.Sleep(time.Millisecond)
+		pids = c.visibleProcesses()
+	}
+	return pids
+}
+
+func (c *cluster) visibleProcesses() []int {
 	var pids []int
 	for pid, command := range commands() {
 		if isServerProcess(command, c.name) {

@@ -29,6 +29,14 @@ func commandOf(pid int) string {
 	return strings.ReplaceAll(string(data), "\x00", " ")
 }
 
+// ended tells if a process has ended, even if its parent has not noticed. In /proc/…/stat the state follows the name in parentheses.
+// The command line would not do: it is empty for a moment when a process runs a new program.
+func ended(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
+}
+
 // bootID changes whenever the machine starts.
 func bootID() string {
 	data, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")

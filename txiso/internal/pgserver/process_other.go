@@ -27,6 +27,12 @@ func commandOf(pid int) string {
 	return strings.TrimSpace(string(out))
 }
 
+// ended tells if a process has ended, even if its parent has not noticed.
+func ended(pid int) bool {
+	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	return err != nil || strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
+}
+
 // bootID changes whenever the machine starts.
 func bootID() string {
 	out, _ := exec.Command("sysctl", "-n", "kern.boottime").Output()

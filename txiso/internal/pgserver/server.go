@@ -180,16 +180,3 @@ func (c *cluster) settle(ctx context.Context) (state, error) {
 		}
 	}
 }
-
-// awaitEnd waits for the end of all processes of a server that was told to stop, and helps if that takes long.
-func (c *cluster) awaitEnd() {
-	for began := time.Now(); ; time.Sleep(2 * time.Millisecond) {
-		left := c.processes()
-		if len(left) == 0 {
-			return
-		}
-		if time.Since(began) > stopping.patience() {
-			c.signal(syscall.SIGKILL, left...)
-		}
-	}
-}
