@@ -109,7 +109,7 @@ var spaces = []string{" ", "\n", "\t", "\r", "\f", "\v", "\r\n", "/**/", "/*;*/"
 
 var names = []string{
 	"a", "A", "p", "c", "t", "savepoint", "begin", "end", "atomic", "case", "transaction", "local", "session", "time", "role", "names", "schema", "constraints", "characteristics", "prepare", "all", "to", "snapshot",
-	"select", "left", "between", "cursor", "work", "no", "scroll", "hold", "uescape", "read", "function", "create", "nchar", "e", "u", "x", "b", "temp", "plans", "system_user", "values", "merge",
+	"select", "left", "between", "cursor", "work", "no", "scroll", "hold", "uescape", "read", "function", "create", "nchar", "e", "u", "x", "b", "temp", "plans", "values", "merge",
 	`"a"`, `"A"`, `"a""B"`, `""`, `";"`, `"a;b"`, `"select"`, `"all"`, `"--"`, `U&"\0061"`, `u&"!0061" UESCAPE '!'`, `U&"\\"`, `U&"\+01F600"`, `U&"\D83D\DE00"`, `U&"\D83D"`, `U&"\00"`, `U&"\0000"`, `U&"x" UESCAPE 'a'`, `U&"a""\0062"`,
 	"é", "Éa", "a$b$", "_1", "a1", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890123456789", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789é",
 	`"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789é"`, "a.b", "1", "'a'",

@@ -32,7 +32,8 @@ func lower(buf []byte, w string) []byte {
 }
 
 // reserved reports whether the lower-case word w cannot be a name unless quoted: what pg_get_keywords() calls "reserved" and "reserved (can be
-// function or type name)" in PostgreSQL 14 to 18. system_user is reserved since 16 only; before, it counts as malformed here.
+// function or type name)" in PostgreSQL 14 to 18. Left out is system_user, reserved since 16: better to claim a statement that a newer server
+// rejects than to overlook one that an older server runs.
 func reserved(w string) bool {
 	switch w {
 	case "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "binary", "both", "case", "cast",
@@ -42,7 +43,7 @@ func reserved(w string) bool {
 		"having", "ilike", "in", "initially", "inner", "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left", "like",
 		"limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only", "or", "order", "outer",
 		"overlaps", "placing", "primary", "references", "returning", "right", "select", "session_user", "similar", "some", "symmetric",
-		"system_user", "table", "tablesample", "then", "to", "trailing", "true", "union", "unique", "user", "using", "variadic",
+		"table", "tablesample", "then", "to", "trailing", "true", "union", "unique", "user", "using", "variadic",
 		"verbose", "when", "where", "window", "with":
 		return true
 	}

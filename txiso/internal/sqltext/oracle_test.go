@@ -148,7 +148,7 @@ func (o *oracle) checkStatement(s sqltext.Statement, text string) error {
 	case sqltext.Begin:
 		return o.checkModes(s, text)
 	case sqltext.SetTransaction:
-		if s.Name == "" {
+		if s.Mode != (sqltext.Mode{}) { // else SNAPSHOT
 			return o.checkModes(s, "BEGIN;"+text)
 		}
 	case sqltext.SetSessionCharacteristics:
