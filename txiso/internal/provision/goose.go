@@ -16,7 +16,8 @@ import (
 
 // Goose returns a Migrator that applies the goose SQL files at the root of fsys, with goose's
 // Provider: nothing global is used and nothing is printed. NO TRANSACTION migrations work.
-// The fingerprint covers names and contents of all .sql files at the root.
+// The fingerprint covers names and contents of all .sql files at the root. Its errors name the
+// file, and line and character where PostgreSQL gave a position.
 func Goose(fsys fs.FS) Migrator { return gooseMigrator{fsys} }
 
 type gooseMigrator struct{ fsys fs.FS }
@@ -30,7 +31,7 @@ func (g gooseMigrator) Fingerprint() (string, error) {
 	for _, name := range names {
 		content, err := fs.ReadFile(g.fsys, name)
 		if err != nil {
-			return "", fmt.Errorf("txiso: cannot read the migrations: %w; check Config.Migrations", err)
+			return "", fmt.Errorf("%w; check Config.Migrations", err)
 		}
 		fmt.Fprintf(h, "%q %d\n%s\n", name, len(content), content)
 	}
@@ -41,14 +42,14 @@ func (g gooseMigrator) Fingerprint() (string, error) {
 // when a database has been created for it.
 func (g gooseMigrator) files() ([]string, error) {
 	if g.fsys == nil {
-		return nil, errors.New("txiso: there are no migrations: the fs.FS is nil; set Config.Migrations")
+		return nil, errors.New("there are no migrations: the fs.FS is nil; set Config.Migrations")
 	}
 	if _, err := fs.ReadDir(g.fsys, "."); err != nil {
-		return nil, fmt.Errorf("txiso: cannot read the migrations: %w; check Config.Migrations", err)
+		return nil, fmt.Errorf("%w; check Config.Migrations", err)
 	}
 	names, err := fs.Glob(g.fsys, "*.sql")
 	if err != nil {
-		return nil, fmt.Errorf("txiso: cannot read the migrations: %w; check Config.Migrations", err)
+		return nil, fmt.Errorf("%w; check Config.Migrations", err)
 	}
 	return names, checkVersions(names)
 }
@@ -61,12 +62,12 @@ func checkVersions(names []string) error {
 			continue // goose ignores such files, too
 		}
 		if other, ok := seen[version]; ok {
-			return fmt.Errorf("txiso: the migrations %s and %s have the same version %d; give one of them another number", other, name, version)
+			return fmt.Errorf("the migrations %s and %s have the same version %d; give one of them another number", other, name, version)
 		}
 		seen[version] = name
 	}
 	if len(seen) == 0 {
-		return errors.New("txiso: there are no migrations: no file at the root of the fs.FS is named like 00001_name.sql; if they are in a folder below, pass fs.Sub(fsys, folder)")
+		return errors.New("there are no migrations: no file at the root of the fs.FS is named like 00001_name.sql; if they are in a folder below, pass fs.Sub(fsys, folder)")
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func (g gooseMigrator) Migrate(ctx context.Context, db *sql.DB) error {
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, g.fsys,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
-		return fmt.Errorf("txiso: goose does not accept the migrations: %w; correct them and run again", err)
+		return fmt.Errorf("goose does not accept the migrations: %w; correct them and run again", err)
 	}
 	ctx, failed := withFailedStatement(ctx)
 	if _, err := provider.Up(ctx); err != nil {
@@ -88,10 +89,10 @@ func (g gooseMigrator) Migrate(ctx context.Context, db *sql.DB) error {
 func (g gooseMigrator) migrationError(err error, failed *failedStatement) error {
 	var partial *goose.PartialError
 	if !errors.As(err, &partial) {
-		return fmt.Errorf("txiso: goose could not migrate: %w; correct the migrations and run again", err)
+		return fmt.Errorf("goose could not migrate: %w; correct the migrations and run again", err)
 	}
 	file := partial.Failed.Source.Path
-	return fmt.Errorf("txiso: migration %s failed%s: %w; correct the file and run again", file, g.place(file, err, failed), partial.Err)
+	return fmt.Errorf("migration %s failed%s: %w; correct the file and run again", file, g.place(file, err, failed), partial.Err)
 }
 
 // place names the line of a file that PostgreSQL complained about: " at line 3, character 8 (CREAT TABLE t)".

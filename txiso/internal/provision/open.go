@@ -121,7 +121,7 @@ func describe(cfg Config) (string, error) {
 	}
 	print, err := cfg.Migrator.Fingerprint()
 	if err != nil {
-		return "", err
+		return "", doing("reading the migrations", err)
 	}
 	return fmt.Sprintf("migrations %q seed %q", print, cfg.SeedVersion), nil
 }

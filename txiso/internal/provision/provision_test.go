@@ -3,27 +3,19 @@ package provision_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 	"github.com/txiso/txiso-go/txiso/internal/provision"
 )
-
-// testDSN names the server of the tests.
-func testDSN(tb testing.TB) string {
-	tb.Helper()
-	dsn := os.Getenv("TXISO_DSN")
-	if dsn == "" {
-		tb.Skip("TXISO_DSN is not set")
-	}
-	return dsn
-}
 
 // uniqueTable returns a table name that makes a test's fingerprint its own.
 func uniqueTable() string { return "t_" + strings.ToLower(rand.Text()) }
@@ -43,7 +35,7 @@ func migrations(namesAndContents ...string) fstest.MapFS {
 
 // config is a configuration whose template no other test has.
 func config(tb testing.TB) provision.Config {
-	return provision.Config{DSN: testDSN(tb), Migrator: provision.Goose(oneTable(uniqueTable()))}
+	return provision.Config{DSN: pgtest.DSN(tb), Migrator: provision.Goose(oneTable(uniqueTable()))}
 }
 
 // open opens a provisioner that is closed, and whose databases are dropped, when the test ends.
@@ -104,7 +96,7 @@ func connect(tb testing.TB, cfg *pgx.ConnConfig) *pgx.Conn {
 // server is a connection to the maintenance database.
 func server(tb testing.TB) *pgx.Conn {
 	tb.Helper()
-	cfg, err := pgx.ParseConfig(testDSN(tb))
+	cfg, err := pgx.ParseConfig(pgtest.DSN(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -155,4 +147,15 @@ func mustContain(tb testing.TB, err error, pieces ...string) {
 	if !strings.HasPrefix(err.Error(), "txiso: ") {
 		tb.Errorf("error %q does not start with txiso:", err)
 	}
+}
+
+// together calls f from n goroutines at once and returns all their errors.
+func together(n int, f func(i int) error) error {
+	errs := make([]error, n)
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { errs[i] = f(i) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }

@@ -151,7 +151,7 @@ func (p *Provisioner) fill(ctx context.Context, name string) (err error) {
 	db := stdlib.OpenDB(*cfg)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := p.cfg.Migrator.Migrate(ctx, db); err != nil {
-		return err
+		return doing("building the template", err)
 	}
 	return p.seed(ctx, db)
 }

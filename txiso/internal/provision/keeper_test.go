@@ -1,0 +1,62 @@
+package provision_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/txiso/txiso-go/txiso/internal/provision"
+)
+
+// endKeeper terminates the connection that holds a template, as a restart of the server does.
+func endKeeper(t *testing.T, p *provision.Provisioner) {
+	t.Helper()
+	execute(t, server(t), fmt.Sprintf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'txiso keeper %d %%' AND query LIKE '%%%s%%'", os.Getpid(), p.Template()))
+}
+
+func TestLostKeeperLosesTheLeases(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w, c := lease(t, p), clone(t, p)
+	if err := w.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := lease(t, p)
+	endKeeper(t, p)
+	for what, err := range map[string]error{"Check": w.Check(t.Context()), "Discard": w.Discard(t.Context()), "Drop": c.Drop(t.Context())} {
+		mustContain(t, err, "the server went away", "run the tests again")
+		if !errors.Is(err, provision.ErrLost) {
+			t.Errorf("%s: %v is not ErrLost", what, err)
+		}
+	}
+	other.Release() // has nothing to give back, and must not say that
+	if again := lease(t, p); again.Check(t.Context()) != nil {
+		t.Error("a lease of the new connection does not work")
+	}
+}
+
+func TestLeaseReconnects(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	lease(t, p)
+	endKeeper(t, p)
+	lease(t, p)
+	endKeeper(t, p)
+	clone(t, p)
+}
+
+func TestClosedProvisioner(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w := lease(t, p)
+	closeNow(t, p)
+	closeNow(t, p)
+	w.Release()
+	if _, err := p.Lease(t.Context()); !errors.Is(err, provision.ErrClosed) {
+		t.Errorf("Lease: %v, want ErrClosed", err)
+	}
+	if _, err := p.Clone(t.Context()); !errors.Is(err, provision.ErrClosed) {
+		t.Errorf("Clone: %v, want ErrClosed", err)
+	}
+}
