@@ -1,0 +1,53 @@
+// Package txiso gives every Go test its own PostgreSQL, at the price of a BEGIN and a ROLLBACK, and the code under test
+// cannot tell.
+//
+//	var iso = txiso.New(txiso.Config{Migrations: migrations.FS})
+//
+//	func TestTransfer(t *testing.T) {
+//		t.Parallel()
+//		db := iso.DB(t) // *sql.DB of its own; everything is rolled back when t and its subtests end
+//		…
+//	}
+//
+// # What happens
+//
+// The migrations run once, into a template database that is named by their fingerprint. A process leases worker
+// databases, clones of the template, one for each test that runs at the same time. A test holds its worker database
+// alone; what it does runs inside one outer transaction, opened and rolled back by go-txdb on a connection that stays
+// warm from test to test.
+//
+// The code under test holds genuine pgx connections (database/sql through pgx's stdlib, or a pgxpool.Pool), as many as
+// it likes. They end in this process, where a session passes their statements on to the one physical connection, makes
+// savepoints of their transactions, and guards every statement outside a transaction by a savepoint of its own. So a
+// failed statement, a cancelled context, two goroutines with transactions or a deferred constraint behave as on a
+// private database.
+//
+// # The server
+//
+// [Config.DSN] names it, else the TXISO_DSN variable. Without both the embedded server is used: a PostgreSQL found on the
+// machine, started by the first test process that needs it, shared by all processes of the user, without a TCP port, and
+// stopped by itself when nobody has used it for a minute. Variables for it:
+//
+//	TXISO_POSTGRES_BIN  the directory with initdb and postgres, instead of a search of the machine
+//	TXISO_POSTGRES_URL  base URL of a repository with the embedded-postgres-binaries artifacts, for machines without PostgreSQL
+//	TXISO_HOME          where its data directory lives, instead of txiso in the user's cache directory
+//	TXISO_IDLE_TIMEOUT  how long an unused server lives on, a Go duration; default 60s
+//
+// # Limits
+//
+// The transaction of a test is never committed, so what needs a real commit does not happen: LISTEN and NOTIFY, other
+// processes that look at the data, VACUUM, CREATE DATABASE and CREATE INDEX CONCURRENTLY (PostgreSQL refuses the last
+// three with SQLSTATE 25001). [Iso.Clone] gives such a test a private database with real commits.
+//
+// now() and CURRENT_TIMESTAMP stand still from a test's first statement to its end; clock_timestamp() does not.
+//
+// Transactions of one test run one after the other: a BEGIN waits while another connection's transaction is open, ends
+// with an error that names both places when that takes too long, and at once (a quarter of a second) when the goroutine
+// waits for itself.
+//
+// A statement on the pool while a transaction is open on another connection runs inside that transaction. When the
+// transaction is rolled back the statement's changes go with it, and the test fails with a message that says so.
+//
+// Settings made outside a transaction (SET, temporary tables, LISTEN, session advisory locks) are seen by all connections
+// of the test, and by no other test.
+package txiso

@@ -1,0 +1,283 @@
+// Package lease hands a test what it runs on: a worker database of its own with a warm session on it.
+//
+// A [Pool] belongs to a process. It opens the server and the provisioner when the first test asks, keeps the sessions of
+// tests that have ended for those that come, and makes a new one whenever all are taken: a test never waits for another.
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/txiso/txiso-go/txiso/internal/pgserver"
+	"github.com/txiso/txiso-go/txiso/internal/provision"
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// Config says what the databases of a pool are made of.
+type Config struct {
+	Provision provision.Config // its DSN may be empty: then the embedded server's is used
+	Server    pgserver.Config  // of the embedded server
+	Session   session.Options
+}
+
+const (
+	// rememberFailure is for how long a server or a migration that has failed is not tried again, so that hundreds of
+	// tests do not each wait for the same time-out.
+	rememberFailure = 10 * time.Second
+	// crowded bounds the wait for a free connection on a server that has none left.
+	crowded = 30 * time.Second
+	// freshFor is how long a session that was in use needs no look at whether its database is still ours.
+	freshFor = time.Second
+)
+
+// ErrClosed is returned by Get after Close.
+var ErrClosed = errors.New("txiso: Close was called; no database can be had after it")
+
+// Pool is safe for concurrent use. Its zero value is not usable: call [New].
+type Pool struct {
+	cfg Config
+
+	opening sync.Mutex // held while prov is opened
+
+	mu       sync.Mutex
+	prov     *provision.Provisioner
+	idle     []*Lease // the one used last is at the end: it is the warmest
+	leased   int
+	failure  error
+	failedAt time.Time
+	closed   bool
+}
+
+// New returns a pool that does nothing until it is asked for a lease.
+func New(cfg Config) *Pool { return &Pool{cfg: cfg} }
+
+// Lease is a worker database and a session on it, held by one test.
+type Lease struct {
+	*session.Session
+	pool     *Pool
+	db       *provision.WorkerDB
+	returned time.Time
+}
+
+// Get returns a lease whose session has been started. logf gets the one line that creating an embedded server prints. The
+// errors are those of pgserver.Start, provision.Open and Provisioner.Lease.
+func (p *Pool) Get(ctx context.Context, logf func(string, ...any)) (*Lease, error) {
+	for {
+		l := p.takeIdle()
+		if l == nil {
+			break
+		}
+		if l.usable(ctx) && l.Start(ctx) == nil {
+			return l, nil
+		}
+		l.discard(ctx)
+	}
+	l, err := p.make(ctx, logf)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Start(ctx); err != nil {
+		l.discard(ctx)
+		return nil, err
+	}
+	return l, nil
+}
+
+func (p *Pool) takeIdle() *Lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	l := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	p.leased++
+	return l
+}
+
+// usable reports whether the session's connection and the claim on its database have survived.
+func (l *Lease) usable(ctx context.Context) bool {
+	if !l.Alive() {
+		return false
+	}
+	return time.Since(l.returned) < freshFor || l.db.Check(ctx) == nil
+}
+
+// make leases another worker database and opens a session on it.
+func (p *Pool) make(ctx context.Context, logf func(string, ...any)) (*Lease, error) {
+	prov, err := p.Provisioner(ctx, logf)
+	if err != nil {
+		return nil, err
+	}
+	var l *Lease
+	err = p.retryCrowded(ctx, func() error {
+		l, err = p.open(ctx, prov)
+		return err
+	})
+	if err != nil {
+		return nil, p.remember(ctx, err)
+	}
+	return l, nil
+}
+
+func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, error) {
+	db, err := prov.Lease(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := session.Open(ctx, db.Config(), p.cfg.Session)
+	if err != nil {
+		db.Release()
+		return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
+	}
+	p.mu.Lock()
+	p.leased++
+	p.mu.Unlock()
+	return &Lease{Session: s, pool: p, db: db}, nil
+}
+
+// retryCrowded repeats f while the server has no connection to give (SQLSTATE 53300).
+func (p *Pool) retryCrowded(ctx context.Context, f func() error) error {
+	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+		err := f()
+		var pe *pgconn.PgError
+		if !errors.As(err, &pe) || pe.Code != "53300" {
+			return err
+		}
+		if time.Since(began) > crowded {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return fmt.Errorf("txiso: the server had no free connection for %v; this process holds %d for running tests: raise max_connections, or run fewer tests at once with -parallel or -p: %w",
+				crowded, p.leased, err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Provisioner returns the pool's provisioner, which it opens at the first call: on the configured server, or on the
+// embedded one.
+func (p *Pool) Provisioner(ctx context.Context, logf func(string, ...any)) (*provision.Provisioner, error) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	p.mu.Lock()
+	prov, failure, closed := p.prov, p.failure, p.closed
+	recent := time.Since(p.failedAt) < rememberFailure
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return nil, ErrClosed
+	case failure != nil && recent:
+		return nil, failure
+	case prov != nil:
+		return prov, nil
+	}
+	err := p.retryCrowded(ctx, func() error {
+		var err error
+		prov, err = p.openProvisioner(ctx, logf)
+		return err
+	})
+	if err != nil {
+		return nil, p.remember(ctx, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.prov = prov
+	return prov, nil
+}
+
+func (p *Pool) openProvisioner(ctx context.Context, logf func(string, ...any)) (*provision.Provisioner, error) {
+	cfg := p.cfg.Provision
+	if cfg.DSN == "" {
+		cfg.DSN = os.Getenv("TXISO_DSN")
+	}
+	if cfg.DSN == "" {
+		server := p.cfg.Server
+		server.Logf = logf
+		running, err := pgserver.Start(ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		cfg.DSN = running.DSN()
+	}
+	return provision.Open(ctx, cfg)
+}
+
+// remember keeps a failure that the next test would only wait for again. That of a context is the caller's own.
+func (p *Pool) remember(ctx context.Context, err error) error {
+	if ctx.Err() == nil && !errors.Is(err, provision.ErrLost) {
+		p.mu.Lock()
+		p.failure, p.failedAt = err, time.Now()
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// End rolls back what the test did and gives the lease back. It returns what the test must be told, see session.End.
+func (l *Lease) End(ctx context.Context) ([]string, error) {
+	findings, err := l.Session.End(ctx)
+	if err != nil {
+		return findings, errors.Join(err, l.discard(ctx))
+	}
+	l.pool.put(l)
+	return findings, nil
+}
+
+func (p *Pool) put(l *Lease) {
+	l.returned = time.Now()
+	p.mu.Lock()
+	p.leased--
+	if !p.closed {
+		p.idle = append(p.idle, l)
+		l = nil
+	}
+	p.mu.Unlock()
+	if l != nil {
+		l.giveUp()
+	}
+}
+
+// giveUp ends the session of a lease whose database is as it was.
+func (l *Lease) giveUp() {
+	l.Session.Close()
+	l.db.Release()
+}
+
+// discard ends a lease that must not be used again. Its database goes unless it is certainly as it was.
+func (l *Lease) discard(ctx context.Context) error {
+	l.pool.mu.Lock()
+	l.pool.leased--
+	l.pool.mu.Unlock()
+	dirty := l.Dirty()
+	l.Session.Close()
+	if !dirty {
+		l.db.Release()
+		return nil
+	}
+	return l.db.Discard(context.WithoutCancel(ctx))
+}
+
+// Close ends the sessions that no test holds and gives back everything the process has on the server. A test that still
+// runs loses its database's protection, so Close belongs behind the last one.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	idle, prov := p.idle, p.prov
+	p.idle, p.prov, p.closed = nil, nil, true
+	p.mu.Unlock()
+	for _, l := range idle {
+		l.giveUp()
+	}
+	if prov == nil {
+		return nil
+	}
+	return prov.Close(ctx)
+}

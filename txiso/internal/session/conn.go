@@ -1,0 +1,154 @@
+package session
+
+import (
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// conn is a virtual connection: the client's end of a PostgreSQL connection whose server is the session. All fields are
+// guarded by Session.mu.
+type conn struct {
+	s       *Session
+	id      uint32 // what it was told as its backend's process id
+	secret  uint32
+	control bool // carries go-txdb's own statements
+	started bool // the startup handshake is over
+
+	out     outgoing // from the client, not yet sent on
+	in      []byte   // to the client, not yet read
+	inStart int
+
+	closed        error // why Read and Write fail; nil while open
+	eof           bool  // the conversation is over; what is in `in` may still be read
+	readDeadline  time.Time
+	writeDeadline time.Time
+	wake          chan struct{} // not nil while a goroutine has waited here before
+	asleep        bool          // a goroutine waits on wake
+
+	statements map[string]*statement // by the name the client uses
+	portals    map[string]*statement // bound transaction control statements, by portal name
+	unnamed    *statement
+	zombie     bool      // its failed app transaction has been undone already, see transaction.go
+	waitsSince time.Time // when its BEGIN began to wait
+	site       site      // who sent the BEGIN that is next
+}
+
+var _ net.Conn = (*conn)(nil)
+
+// Write takes what the client sends. It never waits for the session: what cannot be sent now is sent by Read, because
+// whoever sends a statement reads its answer. It does wait for the server to take large amounts of data.
+func (c *conn) Write(p []byte) (int, error) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.closed != nil:
+		return 0, c.closed
+	case c.eof:
+		return 0, io.ErrClosedPipe
+	case s.err != nil:
+		return 0, s.err
+	case past(c.writeDeadline):
+		return 0, os.ErrDeadlineExceeded
+	}
+	c.out.buf = append(c.out.buf, p...)
+	if !c.started {
+		s.handshake(c)
+	} else {
+		s.scan(c)
+	}
+	s.advance(c)
+	s.flush(c)
+	return len(p), nil
+}
+
+// Read returns what the server has to say to this client, and does whatever is needed to get there: it starts what
+// waits to be sent, reads from the server, or waits for the goroutine that does.
+func (c *conn) Read(p []byte) (int, error) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.stopWaiting(c)
+	for {
+		switch {
+		case c.inStart < len(c.in):
+			n := copy(p, c.in[c.inStart:])
+			if c.inStart += n; c.inStart == len(c.in) {
+				c.in, c.inStart = recycle(c.in), 0
+			}
+			return n, nil
+		case c.closed != nil:
+			return 0, c.closed
+		case c.eof:
+			return 0, io.EOF
+		case s.err != nil:
+			return 0, s.err
+		case past(c.readDeadline):
+			return 0, os.ErrDeadlineExceeded
+		}
+		s.progress(c)
+	}
+}
+
+// Close ends the virtual connection, as the end of the client's process would end a real one: a transaction it holds is
+// rolled back, a statement it runs runs on unless it was cancelled before.
+func (c *conn) Close() error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.close(net.ErrClosed)
+	return nil
+}
+
+// close makes every later call on c fail with why. Caller must hold Session.mu.
+func (c *conn) close(why error) {
+	if c.closed != nil {
+		return
+	}
+	c.closed = why
+	c.s.leave(c)
+	c.s.interrupt(c)
+	delete(c.s.conns, c.id)
+}
+
+func (c *conn) SetDeadline(t time.Time) error      { return c.setDeadlines(&t, &t) }
+func (c *conn) SetReadDeadline(t time.Time) error  { return c.setDeadlines(&t, nil) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(nil, &t) }
+
+func (c *conn) setDeadlines(read, write *time.Time) error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.closed != nil {
+		return c.closed
+	}
+	if read != nil {
+		c.readDeadline = *read
+	}
+	if write != nil {
+		c.writeDeadline = *write
+	}
+	c.s.interrupt(c)
+	return nil
+}
+
+func (c *conn) LocalAddr() net.Addr  { return address{} }
+func (c *conn) RemoteAddr() net.Addr { return address{} }
+
+// address is the address of both ends of a virtual connection: there is no network.
+type address struct{}
+
+func (address) Network() string { return "txiso" }
+func (address) String() string  { return "txiso" }
+
+func past(deadline time.Time) bool {
+	return !deadline.IsZero() && !time.Now().Before(deadline)
+}
+
+// recycle empties a buffer and lets it go when a large result has blown it up.
+func recycle(b []byte) []byte {
+	if cap(b) > 256<<10 {
+		return nil
+	}
+	return b[:0]
+}

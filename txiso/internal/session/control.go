@@ -1,0 +1,180 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/DATA-DOG/go-txdb"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+// control is go-txdb's end of a session: go-txdb over pgx stdlib over a virtual connection whose statements pass
+// untouched. Its BEGIN opens the outer transaction and its Close rolls it back.
+type control struct {
+	s    *Session
+	id   string
+	conn *conn       // the virtual connection
+	warm driver.Conn // pgx stdlib's connection over it, kept open from lease to lease
+	tx   driver.Conn // go-txdb's connection of the lease; nil in between
+}
+
+// controlDriver is what go-txdb is told to run on. database/sql's registry is the only way to tell it: it takes a driver
+// by its name and a session by its data source name.
+const controlDriver = "txiso-control"
+
+// controls holds the sessions of the process by their data source names, for controlDriver.
+var controls sync.Map // string -> *control
+
+var controlIDs atomic.Uint64
+
+func init() { sql.Register(controlDriver, registryDriver{}) }
+
+func newControl(ctx context.Context, s *Session) (*control, error) {
+	k := &control{s: s, id: fmt.Sprint(controlIDs.Add(1))}
+	warm, err := stdlib.GetConnector(*s.virtual).Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	for _, c := range s.conns {
+		c.control = true
+		k.conn = c
+	}
+	s.mu.Unlock()
+	k.warm = warm
+	controls.Store(k.id, k)
+	return k, nil
+}
+
+func (k *control) close() {
+	controls.Delete(k.id)
+	k.warm.Close()
+}
+
+// begin makes go-txdb open the outer transaction. It does so with its first statement, so it is given an empty one.
+func (k *control) begin(ctx context.Context) error {
+	tx, err := txdb.New(controlDriver, k.id).Connect(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.(driver.ExecerContext).ExecContext(context.WithoutCancel(ctx), ";", nil); err != nil {
+		return errors.Join(err, tx.Close())
+	}
+	k.tx = tx
+	return nil
+}
+
+// rollback makes go-txdb roll the outer transaction back.
+func (k *control) rollback() error {
+	tx := k.tx
+	if k.tx = nil; tx == nil {
+		return nil
+	}
+	return tx.Close()
+}
+
+// registryDriver is the driver that go-txdb finds in database/sql's registry.
+type registryDriver struct{}
+
+var (
+	_ driver.Driver        = registryDriver{}
+	_ driver.DriverContext = registryDriver{}
+	_ driver.Connector     = (*control)(nil)
+)
+
+// Open is called by go-txdb once, for a connection that it only asks about the conversion of arguments. There never are any.
+func (registryDriver) Open(string) (driver.Conn, error) { return inert{}, nil }
+
+func (registryDriver) OpenConnector(id string) (driver.Connector, error) {
+	k, ok := controls.Load(id)
+	if !ok {
+		return nil, errClosed
+	}
+	return k.(*control), nil
+}
+
+func (k *control) Connect(context.Context) (driver.Conn, error) {
+	return lent{k.warm.(*stdlib.Conn)}, nil
+}
+
+func (k *control) Driver() driver.Driver { return registryDriver{} }
+
+// lent is the warm connection for as long as go-txdb has it: closing it gives it back.
+type lent struct{ *stdlib.Conn }
+
+func (lent) Close() error { return nil }
+
+// inert is a connection that does nothing.
+type inert struct{}
+
+func (inert) Prepare(string) (driver.Stmt, error) { return nil, driver.ErrSkip }
+func (inert) Begin() (driver.Tx, error)           { return nil, driver.ErrSkip }
+func (inert) Close() error                        { return nil }
+
+// controlMessage handles what go-txdb sends: its BEGIN waits for the first statement of the test, its ROLLBACK is not
+// waited for, anything else (its savepoints) goes to the server between the exchanges of the code under test.
+func (s *Session) controlMessage(c *conn, m message) {
+	s.ex.open = false
+	if m.kind() != 'Q' {
+		s.refuse(c, "go-txdb's connection takes queries only")
+		s.owner = nil
+		return
+	}
+	switch kind, _ := sqltext.Simple(text(m.body())); {
+	case kind == sqltext.Begin:
+		s.heldBegin = bytes.Clone(m)
+		s.controlDone(c, "BEGIN", 'T')
+	case kind == sqltext.Rollback:
+		s.sendReset(m)
+		s.controlDone(c, "ROLLBACK", 'I')
+	case kind == sqltext.None:
+		c.in = append(c.in, 'I', 0, 0, 0, 4)
+		s.controlDone(c, "", 'T')
+	default:
+		s.closeGuard()
+		s.bind()
+		s.wbuf = append(s.wbuf, m...)
+		s.push(step{kind: 'Q', end: true})
+	}
+}
+
+func (s *Session) controlDone(c *conn, tag string, status byte) {
+	if tag != "" {
+		c.in = appendComplete(c.in, tag)
+	}
+	c.in = appendReady(c.in, status)
+	s.owner, s.ex = nil, exchange{}
+	s.wakeAll()
+}
+
+// resetSQL undoes what a ROLLBACK leaves: session advisory locks, and the values that currval and lastval return.
+const resetSQL = "SELECT pg_catalog.pg_advisory_unlock_all();DISCARD SEQUENCES"
+
+// sendReset ends the outer transaction with go-txdb's ROLLBACK and makes the connection as good as new. DISCARD ALL would
+// throw away every plan, too.
+func (s *Session) sendReset(rollback message) {
+	if s.begun {
+		s.wbuf = append(s.wbuf, rollback...)
+		s.push(step{kind: 'Q', drop: true, reset: true})
+		sql := resetSQL
+		if s.ddl || s.prepared || len(s.statements.names) >= maxStatements {
+			sql += ";DEALLOCATE ALL"
+			s.statements.forget()
+			s.names.prepared = false
+			s.deferred.stale = s.deferred.stale || s.ddl
+		}
+		s.wbuf = appendQuery(s.wbuf, sql)
+		s.push(step{kind: 'Q', drop: true, reset: true})
+	}
+	s.heldBegin, s.begun = nil, false
+	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
+	s.ddl, s.prepared = false, false
+	s.statements.unnamed = nil
+}

@@ -1,0 +1,166 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+)
+
+// guardState is what the server knows of a guard: the savepoint around an exchange outside any app transaction, which an
+// app transaction keeps open.
+type guardState uint8
+
+const (
+	guardNone    guardState = iota // there is no savepoint
+	guardRunning                   // the savepoint is set and statements run behind it
+	guardDone                      // they are over, the savepoint is to be released
+	guardFailed                    // they have failed, the savepoint is to be returned to
+)
+
+// guardNames are the names of a session's savepoints and of the prepared statements that set, release and return to the
+// guard. They are random: the code under test must not be able to use them.
+type guardNames struct {
+	guard, foreign         string
+	set, release, rollback string
+	prepared               bool // the server knows the statements
+}
+
+func newGuardNames() guardNames {
+	name := "txiso_" + rand.Text()
+	return guardNames{
+		guard:    name,
+		foreign:  name + "_f",
+		set:      name + "_set",
+		release:  name + "_rel",
+		rollback: name + "_rb",
+	}
+}
+
+// ready appends what has to run on the server ahead of c's next statement: go-txdb's BEGIN, the end of the previous guard,
+// the new one. It costs no round trip, because it travels with the statement and nobody waits for its answers.
+//
+// The guard is set by prepared statements rather than by a Query, because a Query would make the server send its answers
+// early, which costs a system call on both sides, and would drop the unnamed statement of the client.
+func (s *Session) ready(c *conn) {
+	if s.heldBegin != nil {
+		s.wbuf = append(s.wbuf, s.heldBegin...)
+		s.heldBegin, s.begun = nil, true
+		s.push(step{kind: 'Q', drop: true})
+		s.statements.unnamed = nil
+	}
+	s.closeForeign()
+	switch {
+	case s.tx.owner != nil && s.tx.owner != c && s.guard == guardRunning:
+		s.openForeign()
+	case s.guard != guardRunning:
+		s.openGuard()
+		s.setupTx(c)
+	case s.tx.owner == c:
+		s.setupTx(c)
+	}
+}
+
+func (s *Session) openGuard() {
+	if s.guard == guardFailed && !s.names.prepared { // nothing can be prepared in a failed transaction
+		s.internalQuery("ROLLBACK TO " + s.names.guard)
+		s.guard = guardRunning
+		return
+	}
+	s.prepareGuards()
+	switch s.guard {
+	case guardNone:
+		s.run(s.names.set)
+	case guardDone:
+		s.run(s.names.release)
+		s.run(s.names.set)
+	case guardFailed:
+		s.run(s.names.rollback)
+	}
+	s.guard = guardRunning
+}
+
+// closeGuard leaves no guard behind, for statements of go-txdb itself.
+func (s *Session) closeGuard() {
+	s.closeForeign()
+	switch s.guard {
+	case guardDone:
+		s.internalQuery("RELEASE " + s.names.guard)
+	case guardFailed:
+		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.guard))
+	}
+	s.guard = guardNone
+}
+
+// openForeign guards a statement that runs inside another connection's app transaction.
+func (s *Session) openForeign() {
+	s.internalQuery("SAVEPOINT " + s.names.foreign)
+	s.foreign = guardRunning
+}
+
+func (s *Session) closeForeign() {
+	switch s.foreign {
+	case guardDone:
+		s.internalQuery("RELEASE " + s.names.foreign)
+	case guardFailed:
+		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
+	}
+	s.foreign = guardNone
+}
+
+// settle notes how c's exchange has left its guard.
+func (s *Session) settle(c *conn) {
+	state := guardDone
+	if s.ex.failed {
+		state = guardFailed
+	}
+	switch {
+	case s.foreign == guardRunning:
+		s.foreign = state
+		if s.ex.writes && !s.ex.failed {
+			s.tx.foreignWrites++
+		}
+	case s.tx.owner == c:
+	case s.guard == guardRunning:
+		s.guard = state
+	}
+	if s.ex.failed && s.ddl {
+		s.statements.invalidate()
+	}
+}
+
+func (s *Session) prepareGuards() {
+	if s.names.prepared {
+		return
+	}
+	s.names.prepared = true
+	s.prepareInternal(s.names.set, "SAVEPOINT "+s.names.guard)
+	s.prepareInternal(s.names.release, "RELEASE "+s.names.guard)
+	s.prepareInternal(s.names.rollback, "ROLLBACK TO "+s.names.guard)
+}
+
+// prepareInternal prepares a statement anew. It closes the name first, which is no error when there is none.
+func (s *Session) prepareInternal(name, sql string) {
+	s.wbuf = appendClose(s.wbuf, name)
+	s.push(step{kind: 'C', drop: true})
+	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
+	s.push(step{kind: 'P', drop: true})
+}
+
+// run executes a prepared statement that has neither parameters nor rows.
+func (s *Session) run(name string) {
+	s.wbuf = append(s.wbuf, 'B')
+	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+1+len(name)+1+6))
+	s.wbuf = append(s.wbuf, 0)
+	s.wbuf = append(s.wbuf, name...)
+	s.wbuf = append(s.wbuf, 0, 0, 0, 0, 0, 0, 0)
+	s.wbuf = append(s.wbuf, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0)
+	s.push(step{kind: 'B', drop: true})
+	s.push(step{kind: 'E', drop: true})
+}
+
+// internalQuery sends a Query whose answers nobody is told.
+func (s *Session) internalQuery(sql string) {
+	s.wbuf = appendQuery(s.wbuf, sql)
+	s.push(step{kind: 'Q', drop: true})
+	s.statements.unnamed = nil
+}

@@ -1,0 +1,66 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// cancelTimeout bounds the delivery of a CancelRequest, which needs a connection of its own.
+const cancelTimeout = 10 * time.Second
+
+// physical is the one connection to the server. pgconn has opened and authenticated it, so that TLS, SCRAM, unix
+// sockets and the rest are whatever the DSN says, and has then handed it over.
+type physical struct {
+	net.Conn
+	params    map[string]string
+	canceller *pgconn.PgConn // knows how to reach the server again; never used to read or write
+}
+
+func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
+	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	if err := pc.SyncConn(ctx); err != nil {
+		pc.Close(ctx)
+		return nil, err
+	}
+	hijacked, err := pc.Hijack()
+	if err != nil {
+		return nil, err
+	}
+	params := maps.Clone(hijacked.ParameterStatuses)
+	canceller, err := pgconn.Construct(hijacked)
+	if err != nil {
+		hijacked.Conn.Close()
+		return nil, err
+	}
+	return &physical{Conn: hijacked.Conn, params: params, canceller: canceller}, nil
+}
+
+// cancel asks the server to cancel what the connection is doing. When it returns, the backend has been signalled: the
+// server closes the connection that carried the request only afterwards (manual 55.2.8).
+func (p *physical) cancel() error {
+	ctx, done := context.WithTimeout(context.Background(), cancelTimeout)
+	defer done()
+	if err := p.canceller.CancelRequest(ctx); err != nil {
+		return fmt.Errorf("txiso: a statement could not be cancelled: %w", err)
+	}
+	return nil
+}
+
+func (p *physical) close() {
+	msg, err := (&pgproto3.Terminate{}).Encode(nil)
+	if err == nil {
+		p.SetDeadline(time.Now().Add(time.Second))
+		p.Write(msg)
+	}
+	p.Conn.Close()
+}

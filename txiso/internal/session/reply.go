@@ -1,0 +1,347 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// step is an answer that is expected from the server, in the order in which it must come, or bytes of ours that have
+// their place among the answers.
+type step struct {
+	kind    byte // the frontend message that is answered; 0 for ours
+	drop    bool // nobody is told
+	end     bool // the last of what was sent of the exchange
+	check   bool // SET CONSTRAINTS: an error is told
+	collect bool // rows go to ex.collect
+	reset   bool // the outer transaction ends here
+	inject  []byte
+
+	conn    *conn // of a Parse
+	name    string
+	backend *backendStatement // of a Parse or Describe
+}
+
+func (s *Session) push(st step) { s.steps = append(s.steps, st) }
+
+func (s *Session) pop() step {
+	st := s.steps[0]
+	s.steps[0] = step{}
+	if s.steps = s.steps[1:]; len(s.steps) == 0 {
+		s.steps = s.steps[:0:cap(s.steps)]
+	}
+	return st
+}
+
+// process hands on what has been read from the server. Caller must hold mu.
+func (s *Session) process() {
+	for s.rr < s.rw {
+		b := s.rbuf[s.rr:s.rw]
+		if s.passing > 0 {
+			n := min(s.passing, len(b))
+			s.deliver(b[:n])
+			s.passing -= n
+			s.rr += n
+			continue
+		}
+		if len(b) < 5 {
+			break
+		}
+		size := 1 + int(binary.BigEndian.Uint32(b[1:5]))
+		if len(b) < size {
+			if (b[0] == 'D' || b[0] == 'd') && !s.dropping() {
+				s.passing = size // a large row need not be complete to be passed on
+				continue
+			}
+			s.makeRoom(size)
+			return
+		}
+		s.message(b[:size:size])
+		s.rr += size
+	}
+	s.makeRoom(5)
+}
+
+// makeRoom moves what is not processed to the front and makes place for a message of size.
+func (s *Session) makeRoom(size int) {
+	buf := s.rbuf
+	if size > len(buf) {
+		buf = make([]byte, size)
+	}
+	s.rw = copy(buf, s.rbuf[s.rr:s.rw])
+	s.rr = 0
+	s.rbuf = buf
+}
+
+// deliver gives the owner of the exchange bytes to read.
+func (s *Session) deliver(b []byte) {
+	if c := s.owner; c != nil && c.closed == nil && !c.eof {
+		c.in = append(c.in, b...)
+	}
+}
+
+func (s *Session) dropping() bool { return len(s.steps) == 0 || s.steps[0].drop }
+
+// message handles one message of the server.
+func (s *Session) message(m message) {
+	switch m.kind() {
+	case 'D', 'd':
+		if !s.dropping() {
+			s.deliver(m)
+		} else if len(s.steps) > 0 && s.steps[0].collect && s.ex.collect != nil {
+			s.ex.collect(m[11:]) // one column: its number and its length come first
+		}
+	case 'N':
+		if !s.dropping() {
+			s.deliver(m)
+		}
+	case 'S':
+		s.parameter(m)
+	case 'A':
+		s.deliver(m)
+	case 'E':
+		s.errorResponse(m)
+	case 'Z':
+		s.readyForQuery(m[5])
+	default:
+		s.answer(m)
+	}
+}
+
+func (s *Session) parameter(m message) {
+	name, rest, _ := cstring(m.body())
+	value, _, _ := cstring(rest)
+	s.phys.params[name] = value
+	s.deliver(m)
+}
+
+// answer handles what is neither data nor an end.
+func (s *Session) answer(m message) {
+	if len(s.steps) == 0 {
+		return
+	}
+	st := &s.steps[0]
+	switch m.kind() {
+	case 'C':
+		s.complete(st, m)
+	case 'G', 'W':
+		s.startCopyIn(st, m)
+	case 't', 'T', 'n':
+		s.described(st, m)
+	default:
+		if !st.drop {
+			s.deliver(m)
+		}
+	}
+	if st.ends(m.kind()) {
+		done := s.pop()
+		if done.kind == 'P' {
+			s.parsed(done, true)
+		}
+		s.inject()
+	}
+}
+
+// ends reports whether a message of the server completes the answer to the step.
+func (st *step) ends(kind byte) bool {
+	switch st.kind {
+	case 'P':
+		return kind == '1'
+	case 'B':
+		return kind == '2'
+	case 'C':
+		return kind == '3'
+	case 'D':
+		return kind == 'T' || kind == 'n'
+	case 'E':
+		return kind == 'C' || kind == 'I' || kind == 's'
+	}
+	return false
+}
+
+// inject delivers what is due of ours.
+func (s *Session) inject() {
+	for len(s.steps) > 0 && s.steps[0].kind == 0 {
+		s.deliver(s.pop().inject)
+	}
+}
+
+// complete handles CommandComplete.
+func (s *Session) complete(st *step, m message) {
+	s.ex.copyIn = false
+	if st.drop {
+		return
+	}
+	tag, _, _ := cstring(m.body())
+	s.noteTag(tag)
+	if st.kind != 'Q' || !s.ex.hold {
+		s.deliver(m)
+		return
+	}
+	s.deliver(s.ex.held)
+	s.ex.held = append(s.ex.held[:0], m...)
+}
+
+// noteTag watches for statements that change what the session remembers about the server.
+func (s *Session) noteTag(tag string) {
+	switch tag {
+	case "DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL":
+		s.statements.forget()
+		s.names.prepared = false
+	case "PREPARE":
+		s.prepared = true
+	default:
+		if changesSchema(tag) {
+			s.ddl = true
+			s.deferred.stale = true
+			s.statements.invalidate()
+		}
+	}
+}
+
+func changesSchema(tag string) bool {
+	word, _, _ := strings.Cut(tag, " ")
+	switch word {
+	case "CREATE", "ALTER", "DROP", "DO", "CALL", "IMPORT", "REINDEX", "SECURITY", "REFRESH":
+		return true
+	}
+	return false
+}
+
+// startCopyIn handles CopyInResponse.
+func (s *Session) startCopyIn(st *step, m message) {
+	s.ex.copyIn = true
+	s.deliver(m)
+	if c := s.owner; c == nil || c.closed != nil || c.eof {
+		s.endCopyIn()
+	}
+}
+
+// described handles the messages that describe a statement or its rows.
+func (s *Session) described(st *step, m message) {
+	if st.drop {
+		return
+	}
+	if st.kind == 'D' && st.backend != nil {
+		if m.kind() == 't' {
+			st.backend.describe = nil
+		}
+		st.backend.describe = append(st.backend.describe, m...)
+	}
+	s.deliver(m)
+}
+
+// errorResponse handles an error of the server.
+func (s *Session) errorResponse(m message) {
+	if severity := errorField(m.body(), 'V'); severity == "FATAL" || severity == "PANIC" {
+		s.deliver(m)
+		s.fail(fmt.Errorf("txiso: the server ended the connection: %s", errorText(m)))
+		return
+	}
+	if len(s.steps) == 0 {
+		return
+	}
+	st := s.steps[0]
+	switch {
+	case st.check && s.ex.failed: // the check of an exchange that had failed
+		return
+	case st.check:
+		s.ex.held = nil
+		s.deliver(m)
+	case st.drop:
+		s.fail(fmt.Errorf("txiso: a statement of the session's own failed: %s", errorText(m)))
+		return
+	default:
+		s.deliver(s.ex.held)
+		s.ex.held = nil
+		s.deliver(s.hinted(m))
+		if errorField(m.body(), 'C') == "0A000" {
+			s.statements.invalidate() // "cached plan must not change result type"
+		}
+	}
+	s.ex.failed = true
+	s.ex.copyIn = false
+	if st.kind != 'Q' {
+		s.skipToSync()
+	}
+}
+
+// skipToSync drops the steps the server will not answer after an error in the extended protocol.
+func (s *Session) skipToSync() {
+	for len(s.steps) > 0 && s.steps[0].kind != 'S' {
+		if st := s.pop(); st.kind == 'P' {
+			s.parsed(st, false)
+		}
+	}
+	if len(s.steps) == 0 && s.ex.open { // it has not been sent yet
+		s.ex.skipping = true
+	}
+}
+
+// readyForQuery handles the end of the answer to a Query or a Sync.
+func (s *Session) readyForQuery(status byte) {
+	if len(s.steps) == 0 {
+		return
+	}
+	st := s.pop()
+	switch {
+	case st.reset:
+		return
+	case status == 'I' && s.begun:
+		s.fail(errOuterEnded)
+		return
+	}
+	if c := s.owner; c != nil && (st.end || !st.drop) {
+		if s.tx.owner == c && s.foreign != guardRunning {
+			s.tx.failed = status == 'E'
+		}
+		if status == 'E' {
+			s.ex.failed = true
+		}
+	}
+	if st.end {
+		s.opDone()
+		return
+	}
+	s.inject()
+}
+
+// hinted adds to errors that say that something cannot run in a transaction what to do about it.
+func (s *Session) hinted(m message) message {
+	if errorField(m.body(), 'C') != "25001" || s.owner != nil && s.tx.owner == s.owner {
+		return m
+	}
+	var e pgproto3.ErrorResponse
+	if err := e.Decode(m.body()); err != nil || e.Hint != "" {
+		return m
+	}
+	e.Hint = "txiso runs every test inside a transaction that is rolled back. Give this test a private database with real commits: Clone."
+	return encode(nil, &e)
+}
+
+func errorText(m message) string {
+	return fmt.Sprintf("%s: %s (SQLSTATE %s)", errorField(m.body(), 'S'), errorField(m.body(), 'M'), errorField(m.body(), 'C'))
+}
+
+// gone describes the loss of the connection.
+func (s *Session) gone(err error) error {
+	if s.err != nil {
+		return s.err
+	}
+	return fmt.Errorf("txiso: the connection to the server was lost, %w; look at the server's log for the reason", errors.Join(errServerGone, err))
+}
+
+var errServerGone = errors.New("the server went away")
+
+// text is the zero-terminated string that b begins with, without a copy: it must not outlive b.
+func text(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}

@@ -1,0 +1,205 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Options of a session. The zero value is usable.
+type Options struct {
+	// BeginTimeout bounds how long a BEGIN waits for another connection's app transaction to end. 0 means ten seconds.
+	BeginTimeout time.Duration
+}
+
+const (
+	defaultBeginTimeout = 10 * time.Second
+	// A goroutine that begins a second transaction while it holds the first waits for itself. It could have handed the
+	// first one to another goroutine, so it is given a moment, not more.
+	selfBeginTimeout = 250 * time.Millisecond
+)
+
+// Session multiplexes virtual connections onto one physical connection inside one outer transaction. Its life is a
+// sequence of leases: [Session.Start], any number of virtual connections, [Session.End], and again; the physical
+// connection, its plan cache and the prepared statements stay warm in between.
+//
+// Start, End and Close must not be called concurrently with each other; virtual connections may be used from any
+// number of goroutines.
+type Session struct {
+	opts    Options
+	phys    *physical
+	virtual *pgx.ConnConfig // what virtual connections are opened with
+	control *control
+
+	mu sync.Mutex // guards everything below, and every field of conn
+
+	err   error    // why the session is no longer usable; nil while it is
+	lost  []string // what this lease found to complain about
+	conns map[uint32]*conn
+	ids   uint32
+
+	// schedule.go: who may speak to the server, who listens, who waits
+	owner     *conn
+	ex        exchange
+	reader    *conn // whose goroutine is inside phys.Read
+	waiting   []*conn
+	canceling int
+
+	// guard.go, transaction.go
+	guard     guardState
+	tx        appTx
+	foreign   guardState // the guard of a statement that runs inside another connection's app transaction
+	heldBegin []byte     // go-txdb's BEGIN, kept until there is something to send behind it
+	begun     bool       // the outer transaction is open on the server
+	names     guardNames
+
+	statements statementCache
+	deferred   deferredConstraints
+	ddl        bool // this lease has changed the schema
+	prepared   bool // this lease has run a PREPARE
+
+	// the wire
+	steps   []step
+	wbuf    []byte // not yet written
+	spare   []byte
+	writing bool
+	rbuf    []byte
+	rr, rw  int // rbuf[rr:rw] is read and not yet processed
+	passing int // bytes of a message that is passed on piecemeal and still to come
+}
+
+// Open connects the physical connection described by cfg, whose database must be used by nobody else. ctx bounds the
+// connecting only. The errors are pgconn's.
+func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, error) {
+	if opts.BeginTimeout == 0 {
+		opts.BeginTimeout = defaultBeginTimeout
+	}
+	phys, err := connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		opts:  opts,
+		phys:  phys,
+		conns: make(map[uint32]*conn),
+		names: newGuardNames(),
+		rbuf:  make([]byte, 16<<10),
+	}
+	s.statements.init()
+	s.deferred.stale = true
+	s.virtual = s.virtualConfig(cfg)
+	if s.control, err = newControl(ctx, s); err != nil {
+		phys.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Config returns a configuration whose connections are virtual connections of this session. They work between Start and
+// End; whoever opens them must close them.
+func (s *Session) Config() *pgx.ConnConfig { return s.virtual.Copy() }
+
+// Start opens the outer transaction: go-txdb's BEGIN, which travels with the first statement that follows, so that
+// now() is the moment of that statement.
+func (s *Session) Start(ctx context.Context) error {
+	s.mu.Lock()
+	err := s.err
+	s.lost = nil
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.control.begin(ctx)
+}
+
+// End closes the virtual connections that are still open, cancels a statement that still runs, and lets go-txdb roll
+// the outer transaction back. The answer of the ROLLBACK is not waited for: a session that did not survive it shows
+// that at its next use. It returns what went wrong in the test in a way that the test could not have seen.
+func (s *Session) End(ctx context.Context) (findings []string, err error) {
+	if err := s.hangUp(ctx); err != nil {
+		return s.lost, err
+	}
+	err = s.control.rollback()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		err = s.err
+	}
+	return s.lost, err
+}
+
+// Close ends the session and its physical connection. The outer transaction, if one is open, is rolled back by the
+// server.
+func (s *Session) Close() {
+	s.mu.Lock()
+	s.fail(errClosed)
+	s.mu.Unlock()
+	s.control.close()
+	s.phys.close()
+}
+
+// Err tells why the session cannot be used any more, or nil.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Dirty reports that something may have been really committed: the worker database is not pristine and must go.
+func (s *Session) Dirty() bool { return errors.Is(s.Err(), errOuterEnded) }
+
+var (
+	errClosed     = errors.New("txiso: this connection belongs to a test that has ended")
+	errOuterEnded = errors.New("txiso: the outer transaction was ended by a statement of the test, whose changes may have been committed; use Clone for a test that needs real commits")
+)
+
+// fail makes the session unusable. Caller must hold mu.
+func (s *Session) fail(err error) {
+	if s.err == nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		s.err = err
+	}
+	s.wakeAll()
+}
+
+// lose notes something the test must be told at its end. Caller must hold mu.
+func (s *Session) lose(format string, args ...any) {
+	s.lost = append(s.lost, fmt.Sprintf(format, args...))
+}
+
+// hangUp closes the virtual connections of this lease and waits until the server has nothing to say any more.
+func (s *Session) hangUp(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		if c != s.control.conn {
+			c.close(errClosed)
+		}
+	}
+	return s.drain(ctx)
+}
+
+// Alive reports whether the physical connection is still there, as far as that can be told without a round trip: it
+// handles what the server has sent since the last lease, such as the word that it shuts down.
+func (s *Session) Alive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && s.owner == nil && s.reader == nil {
+		data, ended := s.phys.peek()
+		if ended {
+			s.fail(s.gone(io.ErrUnexpectedEOF))
+		}
+		if !data {
+			break
+		}
+		s.pump(s.control.conn)
+	}
+	return s.err == nil
+}

@@ -1,0 +1,156 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"net"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// The codes that take the place of a protocol version in the first message of a connection (manual 55.2.10, 55.7).
+const (
+	cancelRequestCode = 80877102
+	sslRequestCode    = 80877103
+	gssEncRequestCode = 80877104
+	// The server's own limit for a startup message (MAX_STARTUP_PACKET_LENGTH).
+	maxStartupLen = 10000
+)
+
+// virtualConfig is cfg for connections that end in this process: no network, no TLS, nothing left to authenticate.
+func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
+	v := cfg.Copy()
+	v.DialFunc = s.dial
+	v.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	v.TLSConfig, v.Fallbacks = nil, nil
+	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
+	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
+	v.KerberosSrvName, v.KerberosSpn = "", ""
+	return v
+}
+
+// dial is the pgconn.DialFunc of virtual connections.
+func (s *Session) dial(context.Context, string, string) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	if !s.begun && s.heldBegin == nil && s.control != nil {
+		return nil, errClosed // no test is running in this session
+	}
+	return s.newConn(), nil
+}
+
+// newConn adds a virtual connection. Caller must hold mu.
+func (s *Session) newConn() *conn {
+	s.ids++
+	c := &conn{s: s, id: s.ids, secret: rand.Uint32()}
+	s.conns[c.id] = c
+	return c
+}
+
+// handshake answers the messages that come ahead of the protocol proper. Caller must hold mu.
+func (s *Session) handshake(c *conn) {
+	for !c.started && !c.eof {
+		buf := c.out.buf
+		if len(buf) < 8 {
+			return
+		}
+		size := int(binary.BigEndian.Uint32(buf))
+		if size < 8 || size > maxStartupLen {
+			s.refuse(c, "invalid length of startup packet")
+			return
+		}
+		if len(buf) < size {
+			return
+		}
+		s.startup(c, binary.BigEndian.Uint32(buf[4:]), buf[8:size])
+		c.out.drop(size)
+	}
+	if c.started {
+		s.scan(c)
+	}
+}
+
+func (s *Session) startup(c *conn, code uint32, body []byte) {
+	switch code {
+	case sslRequestCode, gssEncRequestCode:
+		c.in = append(c.in, 'N')
+	case cancelRequestCode:
+		if len(body) >= 8 {
+			s.cancelVirtual(binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:]))
+		}
+		c.eof = true
+	default:
+		if code>>16 != pgproto3.ProtocolVersion30>>16 {
+			s.refuse(c, "unsupported frontend protocol")
+			return
+		}
+		s.welcome(c, code&0xffff)
+	}
+}
+
+// welcome completes the startup as a server that trusts the client does.
+func (s *Session) welcome(c *conn, minor uint32) {
+	c.started = true
+	c.in = encode(c.in, &pgproto3.AuthenticationOk{})
+	if minor > 0 {
+		c.in = encode(c.in, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 0})
+	}
+	for name, value := range s.phys.params {
+		c.in = encode(c.in, &pgproto3.ParameterStatus{Name: name, Value: value})
+	}
+	secret := binary.BigEndian.AppendUint32(nil, c.secret)
+	c.in = encode(c.in, &pgproto3.BackendKeyData{ProcessID: c.id, SecretKey: secret})
+	c.in = appendReady(c.in, 'I')
+}
+
+// refuse ends a virtual connection that does not speak the protocol, in the words of the server.
+func (s *Session) refuse(c *conn, message string) {
+	c.in = encode(c.in, &pgproto3.ErrorResponse{
+		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "08P01", Message: message,
+	})
+	c.eof = true
+	s.leave(c)
+}
+
+// cancelVirtual serves a CancelRequest of a client for the statement of another virtual connection. While the request
+// travels nothing else may start, or it could hit that.
+func (s *Session) cancelVirtual(id, secret uint32) {
+	c := s.conns[id]
+	if c == nil || c.secret != secret {
+		return // as the server: a wrong key gets no answer
+	}
+	if s.owner != c {
+		s.cancelQueued(c)
+		return
+	}
+	s.cancelRunning()
+}
+
+// cancelRunning sends the server a CancelRequest for the exchange that is under way. It gives up mu meanwhile.
+func (s *Session) cancelRunning() {
+	s.canceling++
+	s.mu.Unlock()
+	err := s.phys.cancel()
+	s.mu.Lock()
+	s.canceling--
+	if err != nil {
+		s.lose("%v", err)
+	}
+	s.wakeAll()
+}
+
+// cancelQueued answers a client whose statement waits for the session as the server answers a cancelled statement.
+func (s *Session) cancelQueued(c *conn) {
+	if !c.out.ready() {
+		return
+	}
+	c.out.dropBatch()
+	c.in = encode(c.in, pgError("57014", "canceling statement due to user request"))
+	c.in = appendReady(c.in, s.status(c))
+	s.interrupt(c)
+}

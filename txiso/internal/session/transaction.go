@@ -1,0 +1,296 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+// appTx is the app transaction that is open, if any. On the server it is the guard, kept open: it begins to exist there
+// with its first statement, its COMMIT is the guard's release and its ROLLBACK the return to it, and both travel with
+// the statement that follows. Nobody can tell, because the worker database is used by this session alone.
+type appTx struct {
+	owner         *conn
+	failed        bool // as after an error in a real transaction
+	modes         sqltext.Statement
+	setup         string // statement that is due before the first statement
+	wrote         bool   // deferred constraints may have to be checked at COMMIT
+	constraints   bool   // SET CONSTRAINTS was used
+	foreignWrites int    // statements of other connections that ran inside
+	began         site
+}
+
+// commit is a COMMIT that waits for its deferred constraints to be checked.
+type commit struct {
+	chain bool
+}
+
+// status is the transaction status that c is told with ReadyForQuery.
+func (s *Session) status(c *conn) byte {
+	switch {
+	case c.control:
+		return 'T'
+	case c.zombie, s.tx.owner == c && s.tx.failed:
+		return 'E'
+	case s.tx.owner == c:
+		return 'T'
+	}
+	return 'I'
+}
+
+// transact does what a transaction control statement asks for. It returns true when the server has to answer first.
+func (s *Session) transact(c *conn, st sqltext.Statement, text string) (waits bool) {
+	inTx := c.zombie || s.tx.owner == c
+	switch st.Kind {
+	case sqltext.Begin:
+		s.controlBegin(c, st, text, inTx)
+	case sqltext.Commit:
+		return s.controlCommit(c, st, inTx)
+	case sqltext.Rollback:
+		s.controlRollback(c, st, inTx)
+	case sqltext.Savepoint:
+		s.blockOnly(c, "SAVEPOINT")
+	case sqltext.Release:
+		s.blockOnly(c, "RELEASE SAVEPOINT")
+	case sqltext.RollbackTo:
+		s.controlRollbackTo(c, st)
+	case sqltext.SetTransaction, sqltext.SetLocal, sqltext.SetConstraints:
+		s.controlSet(c, st)
+	case sqltext.PrepareTransaction:
+		s.emitError(c, &pgproto3.ErrorResponse{
+			Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "0A000",
+			Message: "txiso: PREPARE TRANSACTION cannot run inside a transaction that is rolled back",
+			Hint:    "Give this test a private database with real commits: Clone.",
+		})
+	}
+	return false
+}
+
+// controls reports whether st must not reach the server as it is, given what c is in.
+func (s *Session) controls(c *conn, st sqltext.Statement) bool {
+	switch st.Kind {
+	case sqltext.Begin, sqltext.Commit, sqltext.Rollback, sqltext.PrepareTransaction:
+		return true
+	case sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo:
+		return s.tx.owner != c
+	case sqltext.SetTransaction:
+		return s.tx.owner != c || s.guard != guardRunning && st.Mode.Isolation != sqltext.DefaultIsolation
+	case sqltext.SetLocal, sqltext.SetConstraints:
+		return s.tx.owner != c && !c.zombie
+	}
+	return false
+}
+
+func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx bool) {
+	switch {
+	case s.status(c) == 'E':
+		s.emitAborted(c)
+		return
+	case inTx:
+		s.emit(c, pgWarning("25001", "there is already a transaction in progress"))
+	default:
+		s.begin(c, st)
+		s.tx.began = c.site
+	}
+	tag := "BEGIN"
+	if text[0] == 's' || text[0] == 'S' {
+		tag = "START TRANSACTION"
+	}
+	s.emitComplete(c, tag)
+}
+
+// begin opens an app transaction of c. The isolation level changes nothing: nobody else uses this database, so every
+// level's promises are kept by the lowest.
+func (s *Session) begin(c *conn, modes sqltext.Statement) {
+	s.tx = appTx{owner: c, modes: modes, began: s.tx.began}
+	switch modes.Mode.Access {
+	case sqltext.ReadOnly:
+		s.tx.setup = "SET TRANSACTION READ ONLY"
+	case sqltext.ReadWrite:
+		s.tx.setup = "SET TRANSACTION READ WRITE"
+	}
+}
+
+// setupTx sends what c's app transaction needs ahead of its first statement.
+func (s *Session) setupTx(c *conn) {
+	if s.tx.owner == c && s.tx.setup != "" {
+		s.internalQuery(s.tx.setup)
+		s.tx.setup = ""
+	}
+}
+
+func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits bool) {
+	switch {
+	case !inTx && st.Chain:
+		s.emitError(c, pgError("25P01", "COMMIT AND CHAIN can only be used in transaction blocks"))
+	case !inTx:
+		if s.guard == guardRunning { // in a string of several statements: it ends what is ahead of it
+			s.guard = guardDone
+		}
+		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
+		s.emitComplete(c, "COMMIT")
+	case s.status(c) == 'E':
+		s.endFailed(c, st.Chain)
+		s.emitComplete(c, "ROLLBACK")
+	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, s.tx.constraints):
+		s.ex.commit = &commit{chain: st.Chain}
+		s.sendCheck(c)
+		return true
+	default:
+		s.committed(c, st.Chain)
+	}
+	return false
+}
+
+// committed ends c's app transaction successfully.
+func (s *Session) committed(c *conn, chain bool) {
+	if s.guard == guardRunning {
+		s.guard = guardDone
+	}
+	s.endTx(c, chain)
+	s.emitComplete(c, "COMMIT")
+}
+
+func (s *Session) controlRollback(c *conn, st sqltext.Statement, inTx bool) {
+	switch {
+	case !inTx && st.Chain:
+		s.emitError(c, pgError("25P01", "ROLLBACK AND CHAIN can only be used in transaction blocks"))
+		return
+	case !inTx:
+		if s.guard == guardRunning { // in a string of several statements: it undoes those ahead of it
+			s.guard = guardFailed
+		}
+		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
+	default:
+		s.endFailed(c, st.Chain)
+	}
+	s.emitComplete(c, "ROLLBACK")
+}
+
+// endFailed ends c's app transaction and undoes what it did.
+func (s *Session) endFailed(c *conn, chain bool) {
+	if c.zombie {
+		c.zombie = false
+		if chain {
+			s.begin(c, sqltext.Statement{})
+		}
+		return
+	}
+	s.undo()
+	s.endTx(c, chain)
+}
+
+// rollback undoes the app transaction that is open and ends it.
+func (s *Session) rollback() {
+	s.undo()
+	s.endTx(s.tx.owner, false)
+}
+
+func (s *Session) undo() {
+	if s.guard == guardRunning {
+		s.guard = guardFailed
+	}
+	if s.foreign != guardNone {
+		s.foreign = guardNone // the return to the guard takes it along
+	}
+	if s.ddl {
+		s.statements.invalidate()
+	}
+	if s.tx.foreignWrites > 0 {
+		s.lose("txiso: %d statement(s) ran on another connection while the transaction begun at %v was open, and were undone with it when it was rolled back; "+
+			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", s.tx.foreignWrites, &s.tx.began)
+	}
+}
+
+func (s *Session) endTx(c *conn, chain bool) {
+	modes := s.tx.modes
+	s.tx = appTx{}
+	if chain {
+		s.begin(c, modes)
+	}
+}
+
+// zombify ends c's failed app transaction on the server although c does not know yet, so that others can go on.
+func (s *Session) zombify() {
+	s.tx.owner.zombie = true
+	s.rollback()
+}
+
+func (s *Session) blockOnly(c *conn, what string) {
+	if c.zombie {
+		s.emitAborted(c)
+		return
+	}
+	s.emitError(c, pgError("25P01", what+" can only be used in transaction blocks"))
+}
+
+func (s *Session) controlRollbackTo(c *conn, st sqltext.Statement) {
+	if !c.zombie {
+		s.blockOnly(c, "ROLLBACK TO SAVEPOINT")
+		return
+	}
+	s.emitError(c, &pgproto3.ErrorResponse{
+		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "3B001",
+		Message: fmt.Sprintf("savepoint %q does not exist", st.Name),
+		Detail:  "txiso: another connection ran a statement while this transaction had failed, and its savepoints are gone.",
+		Hint:    "Roll back to the savepoint before other connections are used, or give this test a database of its own: Clone.",
+	})
+}
+
+// controlSet answers settings that last until the end of a transaction where there is none, as the server does: with a
+// warning, and without an effect.
+func (s *Session) controlSet(c *conn, st sqltext.Statement) {
+	what, tag := "SET LOCAL", "SET"
+	switch {
+	case c.zombie:
+		s.emitAborted(c)
+		return
+	case st.Kind == sqltext.SetTransaction:
+		what = "SET TRANSACTION"
+	case st.Kind == sqltext.SetConstraints:
+		what, tag = "SET CONSTRAINTS", "SET CONSTRAINTS"
+	}
+	if s.tx.owner == c { // SET TRANSACTION ahead of the first statement
+		modes := s.tx.modes
+		if st.Mode.Access != sqltext.DefaultAccess {
+			modes.Mode.Access = st.Mode.Access
+		}
+		began := s.tx.began
+		s.begin(c, modes)
+		s.tx.began = began
+	} else {
+		s.emit(c, pgWarning("25P01", what+" can only be used in transaction blocks"))
+	}
+	s.emitComplete(c, tag)
+}
+
+// A BEGIN waits while another connection's app transaction is open.
+
+func (s *Session) beginLimit(c *conn) time.Time {
+	if c.waitsSince.IsZero() {
+		c.waitsSince = time.Now()
+	}
+	limit := s.opts.BeginTimeout
+	if c.site.goroutine == s.tx.began.goroutine {
+		limit = min(limit, selfBeginTimeout)
+	}
+	return c.waitsSince.Add(limit)
+}
+
+// beginExpired gives up on a BEGIN that has waited long enough.
+func (s *Session) beginExpired(c *conn) bool {
+	if time.Now().Before(s.beginLimit(c)) {
+		return false
+	}
+	c.waitsSince = time.Time{}
+	c.out.dropBatch()
+	c.in = encode(c.in, &pgproto3.ErrorResponse{
+		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "55P03",
+		Message: fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", &c.site, &s.tx.began),
+		Hint:    "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone.",
+	})
+	c.in = appendReady(c.in, s.status(c))
+	return true
+}

@@ -1,0 +1,350 @@
+package session
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+var syncMessage = []byte{'S', 0, 0, 0, 4}
+
+// translate sends a batch of c, which owns the exchange. What follows a transaction control statement that the server has
+// to answer first is kept in ex.rest. Caller must hold mu.
+func (s *Session) translate(c *conn, msgs []byte) {
+	s.ex.open = true
+	var paused bool
+	rest := each(msgs, func(m message) bool {
+		if c.control {
+			s.controlMessage(c, m)
+			return true
+		}
+		paused = s.translateOne(c, m)
+		return !paused
+	})
+	if paused {
+		s.ex.rest = append([]byte(nil), rest...)
+	}
+}
+
+// translateOne returns true when nothing more may be sent before the server has answered.
+func (s *Session) translateOne(c *conn, m message) (paused bool) {
+	if s.ex.skipping && m.kind() != 'S' {
+		return false // as the server after an error in the extended protocol (manual 55.2.3)
+	}
+	switch m.kind() {
+	case 'Q':
+		s.ex.open = false
+		s.query(c, m)
+	case 'F':
+		s.ex.open = false
+		s.functionCall(c, m)
+	case 'P':
+		s.parse(c, m)
+	case 'B':
+		s.bindMessage(c, m)
+	case 'D':
+		s.describe(c, m)
+	case 'E':
+		return s.execute(c, m)
+	case 'C':
+		s.closeMessage(c, m)
+	case 'H':
+		if s.ex.bound {
+			s.wbuf = append(s.wbuf, m...)
+		}
+	case 'S':
+		s.ex.open, s.ex.skipping = false, false
+		s.sync(c)
+	}
+	return false
+}
+
+// bind notes that the server will have the last word about the exchange.
+func (s *Session) bind() { s.ex.bound = true }
+
+// forward sends a message of c on as it is.
+func (s *Session) forward(c *conn, m message, st step) {
+	s.ready(c)
+	s.bind()
+	s.wbuf = append(s.wbuf, m...)
+	s.push(st)
+}
+
+// queryString is a Query of several statements, of which some are transaction control.
+type queryString struct {
+	sql        string
+	statements []sqltext.Statement
+}
+
+func (s *Session) query(c *conn, m message) {
+	sql := text(m.body())
+	kind, single := sqltext.Simple(sql)
+	if single && !mayControl(kind) {
+		if kind == sqltext.Set {
+			s.noteSet(sql)
+		}
+		s.sendQuery(c, m, kind == sqltext.Copy, writes(kind, sql))
+		return
+	}
+	sql = strings.Clone(sql)
+	q := queryString{sql: sql, statements: sqltext.Statements(nil, sql)}
+	control, copies, write := false, false, false
+	for _, st := range q.statements {
+		control = control || mayControl(st.Kind)
+		copies = copies || st.Kind == sqltext.Copy
+		write = write || writes(st.Kind, sql[st.Start:st.End])
+	}
+	if !control {
+		s.sendQuery(c, m, copies, write)
+		return
+	}
+	s.ex.writes = write
+	s.ex.strings = q
+	s.continueStrings(c)
+}
+
+// sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
+func (s *Session) sendQuery(c *conn, m message, copies, write bool) {
+	if c.zombie {
+		s.emitAborted(c)
+		s.finish()
+		return
+	}
+	s.ex.writes = write
+	s.noteTx(c)
+	s.ready(c)
+	s.bind()
+	s.wbuf = append(s.wbuf, m...)
+	s.statements.unnamed = nil
+	s.ex.hold = s.wantsCheck(c)
+	along := s.ex.hold && !copies && !s.deferred.stale
+	s.push(step{kind: 'Q', end: !along})
+	if along {
+		s.pushCheck()
+	}
+}
+
+// noteSet watches for settings that change what a name in a statement means.
+func (s *Session) noteSet(sql string) {
+	sql = strings.ToLower(sql)
+	if strings.Contains(sql, "search_path") || strings.Contains(sql, "role") || strings.Contains(sql, "authorization") {
+		s.ddl = true
+		s.statements.invalidate()
+	}
+}
+
+// wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check.
+func (s *Session) wantsCheck(c *conn) bool {
+	return s.tx.owner != c && s.foreign != guardRunning && s.mustCheck(s.ex.writes, false)
+}
+
+// noteTx notes for c's app transaction what its COMMIT has to know.
+func (s *Session) noteTx(c *conn) {
+	if s.tx.owner == c && s.ex.writes {
+		s.tx.wrote = true
+	}
+}
+
+// continueStrings goes on with a Query of several statements: statements that are no transaction control go to the
+// server, in one Query as far as possible, behind white space that keeps the positions of errors right.
+func (s *Session) continueStrings(c *conn) {
+	q := &s.ex.strings
+	for len(q.statements) > 0 && !s.ex.failed {
+		st := q.statements[0]
+		if s.controls(c, st) {
+			q.statements = q.statements[1:]
+			if s.transact(c, st, st.Text(q.sql)) {
+				return
+			}
+			continue
+		}
+		if c.zombie {
+			s.emitAborted(c)
+			break
+		}
+		n := 1
+		for n < len(q.statements) && !mayControl(q.statements[n].Kind) {
+			n++
+		}
+		end := q.statements[n-1].End
+		for _, st := range q.statements[:n] {
+			s.tx.constraints = s.tx.constraints || st.Kind == sqltext.SetConstraints
+		}
+		q.statements = q.statements[n:]
+		s.noteTx(c)
+		s.ready(c)
+		s.bind()
+		s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", st.Start)+q.sql[st.Start:end])
+		s.statements.unnamed = nil
+		s.push(step{kind: 'Q', end: true})
+		return
+	}
+	s.finish()
+}
+
+func (s *Session) functionCall(c *conn, m message) {
+	if c.zombie {
+		s.emitAborted(c)
+		s.finish()
+		return
+	}
+	s.ex.writes = true
+	s.noteTx(c)
+	s.forward(c, m, step{kind: 'Q', end: true})
+}
+
+func (s *Session) sync(c *conn) {
+	if !s.ex.bound {
+		s.finishOrCheck(c)
+		return
+	}
+	s.wbuf = append(s.wbuf, syncMessage...)
+	along := s.wantsCheck(c) && !s.deferred.stale
+	s.push(step{kind: 'S', end: !along})
+	if along {
+		s.pushCheck()
+	}
+}
+
+// opDone is called when the server has answered all that was sent of the exchange.
+func (s *Session) opDone() {
+	c := s.owner
+	s.ex.bound = false
+	switch {
+	case s.ex.collect != nil && !s.ex.failed:
+		s.ex.collect = nil
+		s.deferred.stale = false
+		s.pushCheck()
+		return
+	case s.ex.commit != nil:
+		s.commitChecked(c)
+	}
+	switch {
+	case s.ex.failed && s.ex.open:
+		s.ex.skipping = true
+		s.resume(c)
+	case s.ex.failed:
+		s.finish()
+	case len(s.ex.strings.statements) > 0:
+		s.continueStrings(c)
+	case len(s.ex.rest) > 0 || s.ex.open:
+		s.resume(c)
+	default:
+		s.finishOrCheck(c)
+	}
+}
+
+// resume goes on with a batch behind transaction control.
+func (s *Session) resume(c *conn) {
+	rest, pending := s.ex.rest, s.ex.pending
+	s.ex.rest, s.ex.pending = nil, nil
+	if pending != nil {
+		if !s.ex.skipping && s.transact(c, pending.control, pending.text) {
+			s.ex.rest = rest
+			return
+		}
+	}
+	s.translate(c, rest)
+}
+
+func (s *Session) commitChecked(c *conn) {
+	chain := s.ex.commit.chain
+	s.ex.commit = nil
+	if s.ex.failed {
+		s.undo()
+		s.endTx(c, false)
+		return
+	}
+	s.committed(c, chain)
+}
+
+// finishOrCheck ends the exchange, after the deferred constraints where that is still to be done.
+func (s *Session) finishOrCheck(c *conn) {
+	if !s.ex.checks && !s.ex.failed && s.guard == guardRunning && s.wantsCheck(c) {
+		s.sendCheck(c)
+		return
+	}
+	s.finish()
+}
+
+// emit answers c in the place of the server.
+func (s *Session) emit(c *conn, msg pgproto3.BackendMessage) { s.emitBytes(c, encode(nil, msg)) }
+
+func (s *Session) emitComplete(c *conn, tag string) { s.emitBytes(c, appendComplete(nil, tag)) }
+
+// emitBytes puts b in its place among the server's answers.
+func (s *Session) emitBytes(c *conn, b []byte) {
+	if s.ex.bound {
+		s.push(step{inject: b})
+		return
+	}
+	c.in = append(c.in, b...)
+}
+
+// emitError answers c with an error of ours. It fails what c is in as an error of the server would.
+func (s *Session) emitError(c *conn, e *pgproto3.ErrorResponse) {
+	s.emit(c, e)
+	s.ex.failed, s.ex.skipping = true, true
+	if s.tx.owner == c {
+		s.zombify()
+	}
+}
+
+func (s *Session) emitAborted(c *conn) {
+	s.emitError(c, pgError("25P02", "current transaction is aborted, commands ignored until end of transaction block"))
+}
+
+// begins reports whether a batch opens an app transaction, so that it has to wait for another's end.
+func (s *Session) begins(c *conn, msgs []byte) bool {
+	found := false
+	each(msgs, func(m message) bool {
+		switch m.kind() {
+		case 'Q', 'P':
+			found = found || beginsIn(m)
+		case 'B':
+			if st := c.boundStatement(m); st != nil {
+				found = found || st.control.Kind == sqltext.Begin
+			}
+		}
+		return true
+	})
+	if found && !c.control {
+		c.site.capture()
+	}
+	return found && !c.control
+}
+
+func beginsIn(m message) bool {
+	sql := text(m.body())
+	if m.kind() == 'P' {
+		_, rest, _ := bytes.Cut(m.body(), []byte{0})
+		sql = text(rest)
+	}
+	kind, single := sqltext.Simple(sql)
+	if single {
+		return kind == sqltext.Begin
+	}
+	for _, st := range sqltext.Statements(nil, sql) {
+		if st.Kind == sqltext.Begin {
+			return true
+		}
+	}
+	return false
+}
+
+// mayControl reports whether a statement of this kind may need something else than being sent.
+func mayControl(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.Begin, sqltext.Commit, sqltext.Rollback, sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo,
+		sqltext.SetTransaction, sqltext.SetLocal, sqltext.SetConstraints, sqltext.PrepareTransaction:
+		return true
+	}
+	return false
+}
+
+// writes reports whether a statement may change data. A SELECT can do so only by calling a function.
+func writes(k sqltext.Kind, sql string) bool {
+	return k != sqltext.Select || strings.IndexByte(sql, '(') >= 0
+}

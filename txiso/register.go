@@ -1,0 +1,144 @@
+package txiso
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/txiso/txiso-go/txiso/internal/lease"
+)
+
+// Register makes cfg available to database/sql under a driver name:
+//
+//	txiso.Register("txiso", txiso.Config{Migrations: migrations.FS})
+//	db, err := sql.Open("txiso", t.Name())
+//
+// The data source name says which test it is: databases opened with the same name share one session and see the same
+// data; other names see nothing of it. When the last of them is closed everything is rolled back; Close returns an error
+// if something went wrong that the test could not have seen. Until then the session is held, so forgetting Close keeps
+// the data for the next who opens that name.
+//
+// Register panics if the name is taken, as sql.Register does. Prefer [New] and [Iso.DB] where a *testing.T is at hand.
+func Register(name string, cfg Config) {
+	sql.Register(name, &registered{iso: New(cfg)})
+}
+
+// registered is the driver.
+type registered struct{ iso *Iso }
+
+// shared is the session of a data source name. Its fields are guarded by Iso.mu, but for lease and err, which ready guards.
+type shared struct {
+	users int // open connectors that have connected
+	ready sync.Mutex
+	lease *lease.Lease
+}
+
+// connector is one *sql.DB.
+type connector struct {
+	driver *registered
+	name   string
+
+	mu     sync.Mutex
+	shared *shared
+	closed bool
+}
+
+var (
+	_ driver.Driver        = (*registered)(nil)
+	_ driver.DriverContext = (*registered)(nil)
+	_ driver.Connector     = (*connector)(nil)
+	_ io.Closer            = (*connector)(nil)
+)
+
+func (d *registered) OpenConnector(name string) (driver.Connector, error) {
+	if d.iso.err != nil {
+		return nil, d.iso.err
+	}
+	return &connector{driver: d, name: name}, nil
+}
+
+// Open is what database/sql would call if the driver had no connectors. A connection alone cannot tell when the test
+// has ended.
+func (d *registered) Open(string) (driver.Conn, error) {
+	return nil, errors.New("txiso: Driver.Open is not supported; use sql.Open or OpenConnector")
+}
+
+func (c *connector) Driver() driver.Driver { return c.driver }
+
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	s, err := c.join()
+	if err != nil {
+		return nil, err
+	}
+	s.ready.Lock()
+	if s.lease == nil {
+		s.lease, err = c.driver.iso.pool.Get(ctx, func(string, ...any) {})
+	}
+	l := s.lease
+	s.ready.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return stdlib.GetConnector(*l.Config()).Connect(ctx)
+}
+
+// join makes the connector one of those that hold its name's session.
+func (c *connector) join() (*shared, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, sql.ErrConnDone
+	}
+	if c.shared != nil {
+		return c.shared, nil
+	}
+	iso := c.driver.iso
+	iso.mu.Lock()
+	defer iso.mu.Unlock()
+	s := iso.named[c.name]
+	if s == nil {
+		s = &shared{}
+		iso.named[c.name] = s
+	}
+	s.users++
+	c.shared = s
+	return s, nil
+}
+
+// Close is called by sql.DB.Close.
+func (c *connector) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.shared
+	c.shared, c.closed = nil, true
+	if s == nil || !c.driver.iso.leave(c.name, s) {
+		return nil
+	}
+	s.ready.Lock()
+	defer s.ready.Unlock()
+	if s.lease == nil {
+		return nil
+	}
+	ctx, done := context.WithTimeout(context.Background(), endTimeout)
+	defer done()
+	findings, err := s.lease.End(ctx)
+	for _, f := range findings {
+		err = errors.Join(err, errors.New(f))
+	}
+	return err
+}
+
+// leave reports whether the last user of s has left.
+func (iso *Iso) leave(name string, s *shared) bool {
+	iso.mu.Lock()
+	defer iso.mu.Unlock()
+	if s.users--; s.users > 0 {
+		return false
+	}
+	delete(iso.named, name)
+	return true
+}

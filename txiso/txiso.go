@@ -1,0 +1,246 @@
+package txiso
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/txiso/txiso-go/txiso/internal/lease"
+	"github.com/txiso/txiso-go/txiso/internal/pgserver"
+	"github.com/txiso/txiso-go/txiso/internal/provision"
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// Config says where the databases come from and what is in them. Its zero value works: empty databases on the server that
+// TXISO_DSN names, or on the embedded one.
+type Config struct {
+	// DSN is a connection string of the server, keyword/value or URL, as pgx understands it. Its database is only used
+	// for locks; its role must be allowed to create databases. "" means the TXISO_DSN variable, and without that the
+	// embedded server.
+	DSN string
+
+	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names and contents.
+	Migrations fs.FS
+
+	// Migrator makes the schema with another tool. Only one of Migrations and Migrator may be set.
+	Migrator Migrator
+
+	// Seed fills the template after the migrations.
+	Seed Seed
+
+	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test. 0 means ten seconds.
+	BeginTimeout time.Duration
+}
+
+// Migrator creates a schema in an empty database. It runs once per fingerprint, not once per test.
+type Migrator interface {
+	// Fingerprint returns a text that changes whenever the result of Migrate may change. It must not need a database.
+	Fingerprint() (string, error)
+
+	// Migrate fills the empty database behind db, with real commits. It must not close db.
+	Migrate(ctx context.Context, db *sql.DB) error
+}
+
+// Seed is data that every test starts with.
+type Seed struct {
+	// Version names what Run does: a new version makes a new template. It must not be empty when Run is set.
+	Version string
+	// Run fills the database behind db, with real commits, once per version. It must not close db.
+	Run func(ctx context.Context, db *sql.DB) error
+}
+
+// TB is the part of [testing.TB] that is needed.
+type TB interface {
+	Helper()
+	Name() string
+	Context() context.Context
+	Cleanup(func())
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// endTimeout bounds what is left to do when a test has ended.
+const endTimeout = 30 * time.Second
+
+// Iso gives tests their databases. It is safe for concurrent use; one per package is enough.
+type Iso struct {
+	pool *lease.Pool
+	err  error // what is wrong with the Config
+
+	mu    sync.Mutex
+	tests map[TB]*test
+	named map[string]*shared
+}
+
+// New returns an Iso for cfg. It does no I/O and cannot fail, so it fits a package variable: what is wrong with cfg or the
+// server, the first test is told.
+func New(cfg Config) *Iso {
+	prov, err := cfg.provision()
+	return &Iso{
+		pool: lease.New(lease.Config{
+			Provision: prov,
+			Server:    pgserver.Config{},
+			Session:   session.Options{BeginTimeout: cfg.BeginTimeout},
+		}),
+		err:   err,
+		tests: make(map[TB]*test),
+		named: make(map[string]*shared),
+	}
+}
+
+func (cfg Config) provision() (provision.Config, error) {
+	p := provision.Config{DSN: cfg.DSN, Seed: cfg.Seed.Run, SeedVersion: cfg.Seed.Version}
+	switch {
+	case cfg.Migrations != nil && cfg.Migrator != nil:
+		return p, fmt.Errorf("txiso: Config has both Migrations and Migrator; set one of them")
+	case cfg.Migrator != nil:
+		p.Migrator = cfg.Migrator
+	case cfg.Migrations != nil:
+		p.Migrator = provision.Goose(cfg.Migrations)
+	default:
+		p.Migrator = nothing{}
+	}
+	return p, nil
+}
+
+// nothing is the Migrator of a Config without migrations.
+type nothing struct{}
+
+func (nothing) Fingerprint() (string, error)           { return "nothing", nil }
+func (nothing) Migrate(context.Context, *sql.DB) error { return nil }
+
+// test is what one test holds.
+type test struct {
+	iso   *Iso
+	lease *lease.Lease
+	close []func()
+}
+
+// DB returns a database of t's own: an ordinary *sql.DB of pgx's stdlib, ready for parallel use. Whatever is done with it
+// is rolled back when t and its subtests have ended; closing it earlier is allowed and undoes nothing. Within one test all
+// calls of DB and [Iso.Pool] see the same data; a subtest that calls it with its own t gets a database of its own.
+//
+// It ends the test (Fatalf) when there is no database to be had, with a message that says what to do.
+func (iso *Iso) DB(t TB) *sql.DB {
+	t.Helper()
+	held := iso.test(t)
+	db := stdlib.OpenDB(*held.lease.Config())
+	held.atEnd(func() { db.Close() })
+	return db
+}
+
+// Pool is [Iso.DB] for code that uses pgx itself.
+func (iso *Iso) Pool(t TB) *pgxpool.Pool {
+	t.Helper()
+	held := iso.test(t)
+	cfg, err := pgxpool.ParseConfig("")
+	if err != nil {
+		t.Fatalf("txiso: cannot make a pool configuration; look for a wrong PG… variable in the environment: %v", err)
+	}
+	cfg.ConnConfig = held.lease.Config()
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("txiso: cannot make a pool: %v", err)
+	}
+	held.atEnd(pool.Close)
+	return pool
+}
+
+// Private is a database with real commits, for t alone.
+type Private struct {
+	DB  *sql.DB // closed when t ends
+	DSN string  // for any other client, in any process that reaches the server; contains the password if there is one
+}
+
+// Clone returns a private database, cloned from the template: for tests that need what a transaction that is rolled back
+// cannot give. It is dropped when t and its subtests have ended. It costs a CREATE DATABASE and a DROP DATABASE, some tens
+// of milliseconds, and sees nothing of what DB and Pool do.
+func (iso *Iso) Clone(t TB) *Private {
+	t.Helper()
+	if iso.err != nil {
+		t.Fatalf("%v", iso.err)
+	}
+	prov, err := iso.pool.Provisioner(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	clone, err := prov.Clone(t.Context())
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	db := stdlib.OpenDB(*clone.Config())
+	t.Cleanup(func() {
+		db.Close()
+		ctx, done := context.WithTimeout(context.Background(), endTimeout)
+		defer done()
+		if err := clone.Drop(ctx); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+	return &Private{DB: db, DSN: clone.DSN()}
+}
+
+// Close gives back what the process has on the server: connections, worker databases, locks. It is optional, because the
+// end of the process does the same; leak checkers and TestMain may want it. Call it when no test uses iso any more:
+// afterwards iso gives no databases.
+func (iso *Iso) Close() error {
+	ctx, done := context.WithTimeout(context.Background(), endTimeout)
+	defer done()
+	return iso.pool.Close(ctx)
+}
+
+// test returns what t holds, which it leases at the first call.
+func (iso *Iso) test(t TB) *test {
+	t.Helper()
+	if iso.err != nil {
+		t.Fatalf("%v", iso.err)
+	}
+	iso.mu.Lock()
+	held := iso.tests[t]
+	iso.mu.Unlock()
+	if held != nil {
+		return held
+	}
+	l, err := iso.pool.Get(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	held = &test{iso: iso, lease: l}
+	iso.mu.Lock()
+	iso.tests[t] = held
+	iso.mu.Unlock()
+	t.Cleanup(func() { held.end(t) })
+	return held
+}
+
+func (h *test) atEnd(f func()) {
+	h.iso.mu.Lock()
+	defer h.iso.mu.Unlock()
+	h.close = append(h.close, f)
+}
+
+// end rolls back what the test did. t.Context() is over by now.
+func (h *test) end(t TB) {
+	t.Helper()
+	h.iso.mu.Lock()
+	delete(h.iso.tests, t)
+	h.iso.mu.Unlock()
+	for _, f := range h.close {
+		f()
+	}
+	ctx, done := context.WithTimeout(context.Background(), endTimeout)
+	defer done()
+	findings, err := h.lease.End(ctx)
+	for _, f := range findings {
+		t.Errorf("%s", f)
+	}
+	if err != nil {
+		t.Errorf("txiso: the test's transaction could not be rolled back in an orderly way: %v", err)
+	}
+}
