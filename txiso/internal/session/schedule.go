@@ -1,0 +1,302 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// exchange is the one that is under way, of Session.owner.
+type exchange struct {
+	open     bool   // Flush has been sent, Sync not yet
+	bound    bool   // something went to the server whose answer is still to come
+	skipping bool   // an error was answered here: everything up to Sync is to be ignored
+	failed   bool   // the server answered with an error
+	copyIn   bool   // the server wants CopyData
+	writes   bool   // it may have changed data
+	checks   bool   // SET CONSTRAINTS follows it, its ReadyForQuery is held back
+	hold     bool   // its CommandComplete waits for the deferred constraints to be checked
+	held     []byte // the one that waits
+	commit   *commit
+	strings  queryString // what is left of a Query with several statements
+	pending  *statement  // transaction control that waits for the server to answer what is ahead of it
+	rest     []byte      // what is left of the batch behind it
+	collect  func(row []byte)
+}
+
+// canStart reports that c's next batch may go to the server now. Caller must hold mu.
+func (s *Session) canStart(c *conn) bool {
+	if s.owner != nil || s.canceling > 0 || !s.eligible(c) {
+		return false
+	}
+	for _, w := range s.waiting {
+		if w == c {
+			break
+		}
+		if w.out.ready() && s.eligible(w) {
+			return false // first come, first served
+		}
+	}
+	return true
+}
+
+// eligible reports that nothing but an exchange under way stands between c's next batch and the server.
+func (s *Session) eligible(c *conn) bool {
+	return !c.out.batches[0].begins || s.tx.owner == nil || s.tx.owner == c
+}
+
+// advance sends as much of what c has written as can be sent now. Caller must hold mu.
+func (s *Session) advance(c *conn) {
+	for c.out.ready() && c.closed == nil {
+		b := c.out.batches[0]
+		switch {
+		case s.owner == c && s.ex.copyIn, s.owner == c && isCopy(b.first):
+			s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
+			c.out.dropBatch()
+		case isCopy(b.first):
+			c.out.dropBatch() // the COPY has failed; a server ignores the rest of it, too
+		case s.owner == c && s.ex.open:
+			s.translateBatch(c)
+		case s.owner == nil && s.canStart(c):
+			s.owner, s.ex = c, exchange{}
+			s.translateBatch(c)
+		default:
+			return
+		}
+	}
+}
+
+func (s *Session) translateBatch(c *conn) {
+	c.waitsSince = time.Time{}
+	msgs := c.out.buf[:c.out.batches[0].end]
+	s.translate(c, msgs)
+	c.out.dropBatch()
+}
+
+func isCopy(kind byte) bool { return kind == 'd' || kind == 'c' || kind == 'f' }
+
+// finish ends the exchange under way and answers its ReadyForQuery. Caller must hold mu.
+func (s *Session) finish() {
+	c := s.owner
+	s.owner = nil
+	s.settle(c)
+	c.in = appendReady(c.in, s.status(c))
+	s.ex = exchange{}
+	if c.closed != nil || c.eof {
+		s.leave(c)
+	}
+	s.wakeAll()
+}
+
+// progress does one thing that brings c nearer to an answer. Caller must hold mu, which is given up meanwhile.
+func (s *Session) progress(c *conn) {
+	s.advance(c)
+	wants := s.owner == c || c.out.ready()
+	switch {
+	case c.inStart < len(c.in):
+	case len(s.wbuf) > 0 && !s.writing:
+		s.flushAside(c)
+	case wants && s.owner != nil && s.reader == nil:
+		s.pump(c)
+	default:
+		s.wait(c)
+	}
+}
+
+// pump reads from the server once, on behalf of whoever owns the exchange. Caller must hold mu.
+func (s *Session) pump(c *conn) {
+	s.reader = c
+	s.phys.SetReadDeadline(c.readDeadline)
+	free := s.rbuf[s.rw:]
+	s.mu.Unlock()
+	n, err := s.phys.Read(free)
+	s.mu.Lock()
+	s.reader = nil
+	s.rw += n
+	s.process()
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.fail(s.gone(err))
+	}
+	if len(s.waiting) > 0 {
+		s.wakeAll() // somebody else may have to go on reading
+	}
+}
+
+// largeWrite is more than a socket takes at once. Such a write can block until the server's answers are read, so it must
+// not run on the goroutine that reads them.
+const largeWrite = 32 << 10
+
+// flushAside is flush for a goroutine that is about to read.
+func (s *Session) flushAside(c *conn) {
+	if len(s.wbuf) < largeWrite {
+		s.flush(c)
+		return
+	}
+	s.writing = true
+	go func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.write(s.control.conn)
+		s.wakeAll()
+	}()
+}
+
+// flush writes what is due to the server; c's write deadline bounds it, and what it leaves is written by whoever comes
+// next, because half a message would make the connection useless for everybody. Caller must hold mu, which is given
+// up meanwhile.
+func (s *Session) flush(c *conn) {
+	if len(s.wbuf) == 0 || s.writing {
+		return // who is writing takes what was added
+	}
+	s.writing = true
+	s.write(c)
+}
+
+func (s *Session) write(c *conn) {
+	for len(s.wbuf) > 0 {
+		buf := s.wbuf
+		s.wbuf = recycle(s.spare)
+		s.phys.SetWriteDeadline(c.writeDeadline)
+		s.mu.Unlock()
+		n, err := s.phys.Write(buf)
+		s.mu.Lock()
+		if err == nil {
+			s.spare = buf
+			continue
+		}
+		s.wbuf = append(buf[n:len(buf):len(buf)], s.wbuf...)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.wbuf = nil // the reader will find out why, and say so
+		}
+		break
+	}
+	s.writing = false
+}
+
+// wait sleeps until something has changed, c's deadline passes or its BEGIN has waited long enough.
+func (s *Session) wait(c *conn) {
+	until := c.readDeadline
+	if c.out.ready() && !s.eligible(c) {
+		if s.beginExpired(c) {
+			return
+		}
+		if limit := s.beginLimit(c); until.IsZero() || limit.Before(until) {
+			until = limit
+		}
+	}
+	if c.wake == nil {
+		c.wake = make(chan struct{}, 1)
+	}
+	if !slices.Contains(s.waiting, c) {
+		s.waiting = append(s.waiting, c)
+	}
+	var expired <-chan time.Time
+	if !until.IsZero() {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	s.mu.Unlock()
+	select {
+	case <-c.wake:
+	case <-expired:
+	}
+	s.mu.Lock()
+}
+
+// stopWaiting takes c out of the queue. Caller must hold mu.
+func (s *Session) stopWaiting(c *conn) {
+	if i := slices.Index(s.waiting, c); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		s.wakeAll() // the next may be first now
+	}
+}
+
+func (s *Session) wakeAll() {
+	for _, c := range s.waiting {
+		c.nudge()
+	}
+}
+
+func (c *conn) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// interrupt makes a goroutine that works for c look at c's state again: it was closed or got another deadline.
+func (s *Session) interrupt(c *conn) {
+	if c.wake != nil {
+		c.nudge()
+	}
+	if s.reader == c {
+		deadline := c.readDeadline
+		if c.closed != nil || c.eof {
+			deadline = time.Unix(1, 0)
+		}
+		s.phys.SetReadDeadline(deadline)
+	}
+	if s.writing && s.owner == c {
+		s.phys.SetWriteDeadline(c.writeDeadline)
+	}
+}
+
+// leave ends what c has going on: what it has not sent yet, its part in a COPY, its app transaction. Caller must hold mu.
+func (s *Session) leave(c *conn) {
+	c.out.clear()
+	if s.owner == c {
+		s.endCopyIn()
+		if s.ex.open && !s.ex.copyIn { // the Sync it still owes
+			s.ex.open = false
+			s.sync(c)
+		}
+		return // finish calls again
+	}
+	if s.tx.owner == c {
+		s.rollback()
+		s.wakeAll()
+	}
+}
+
+// endCopyIn tells a server that waits for CopyData of a client that is gone that there will be none. In the extended
+// protocol the server has ignored the Sync that came ahead of the data, so it gets another (manual 55.2.6).
+func (s *Session) endCopyIn() {
+	if !s.ex.copyIn {
+		return
+	}
+	s.ex.copyIn = false
+	s.wbuf = encode(s.wbuf, &pgproto3.CopyFail{Message: "the client went away"})
+	if len(s.steps) > 0 && s.steps[0].kind != 'Q' {
+		s.wbuf = append(s.wbuf, syncMessage...)
+	}
+}
+
+// drain waits for the end of the exchange under way, after asking the server to cancel it. Caller must hold mu.
+func (s *Session) drain(ctx context.Context) error {
+	c := s.control.conn
+	c.readDeadline, _ = ctx.Deadline()
+	defer func() { c.readDeadline = time.Time{} }()
+	cancelled := false
+	for s.err == nil && (s.owner != nil || s.writing || s.canceling > 0 || s.reader != nil || len(s.wbuf) > 0) {
+		switch {
+		case past(c.readDeadline):
+			s.fail(errors.New("txiso: the server did not end the statement that was running when the test ended"))
+		case s.owner != nil && !cancelled && s.reader == nil:
+			cancelled = true
+			s.cancelRunning()
+		case len(s.wbuf) > 0 && !s.writing:
+			s.flush(c)
+		case s.owner != nil && s.reader == nil:
+			s.pump(c)
+		default:
+			s.wait(c)
+			s.stopWaiting(c)
+		}
+	}
+	return s.err
+}
