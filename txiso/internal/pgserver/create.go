@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -50,8 +51,8 @@ func (c *cluster) initdb(ctx context.Context, dir string) error {
 			return fmt.Errorf("txiso: initdb: %w", context.Cause(ctx))
 		case bytes.Contains(out, []byte("invalid locale")) && i+1 < len(locales):
 			continue
-		case isDiskFull(string(out)):
-			return homeError(c.private(), fmt.Errorf("initdb: %s", lastLines(out, 4)))
+		case diskFull(string(out)) != nil:
+			return homeError(c.private(), fmt.Errorf("initdb: %w", diskFull(string(out))))
 		default:
 			return fmt.Errorf("txiso: %s: %w\n%s\nset TXISO_POSTGRES_BIN to other binaries, TXISO_HOME to another directory, "+
 				"or TXISO_DSN to a server that runs", filepath.Join(c.bin.dir, "initdb"), err, lastLines(out, 8))
@@ -60,8 +61,14 @@ func (c *cluster) initdb(ctx context.Context, dir string) error {
 	panic("unreachable: the last locale returns")
 }
 
-func isDiskFull(text string) bool {
-	return strings.Contains(text, "No space left on device") || strings.Contains(text, "Disk quota exceeded")
+// diskFull finds the error in what PostgreSQL's programs print.
+func diskFull(text string) error {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		if strings.Contains(strings.ToLower(text), errno.Error()) {
+			return errno
+		}
+	}
+	return nil
 }
 
 // checkReachable asks the account itself whether it gets to the cluster's directory: only the kernel knows all rules.

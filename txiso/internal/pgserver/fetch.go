@@ -53,8 +53,8 @@ var errNotFound = errors.New("not found")
 
 func fetch(ctx context.Context, client *http.Client, from string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
-	if err != nil {
-		return nil, errors.New("TXISO_POSTGRES_URL is not a URL") // the error would quote it, with its password
+	if err != nil || !strings.HasPrefix(request.URL.Scheme, "http") {
+		return nil, errors.New("TXISO_POSTGRES_URL is not an http or https URL") // the error would quote it, with its password
 	}
 	response, err := client.Do(request)
 	if err != nil {

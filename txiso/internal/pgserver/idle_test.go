@@ -8,6 +8,7 @@ import (
 )
 
 func TestIdleServerStopsByItself(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.start()
 	h.awaitEnd()
@@ -18,12 +19,14 @@ func TestIdleServerStopsByItself(t *testing.T) {
 }
 
 func TestServerOfKilledUsersStopsByItself(t *testing.T) {
+	t.Parallel()
 	for name, statement := range map[string]string{
 		"idle":    "",
 		"waiting": "SELECT pg_sleep(3600)",
 		"busy":    "DO $$BEGIN LOOP END LOOP; END$$",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := newHome(t)
 			p := startChild(t, h.home, "PGSERVER_TEST_CHILD_STATEMENT="+statement)
 			p.connected(t)
@@ -34,6 +37,7 @@ func TestServerOfKilledUsersStopsByItself(t *testing.T) {
 }
 
 func TestServerInUseStays(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	conn := connect(t, h.start())
 	started := query[time.Time](t, conn, "SELECT pg_postmaster_start_time()")
@@ -44,6 +48,7 @@ func TestServerInUseStays(t *testing.T) {
 }
 
 func TestStartKeepsAnIdleServer(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.start()
 	pid := h.cluster().postmaster().pid
@@ -57,6 +62,7 @@ func TestStartKeepsAnIdleServer(t *testing.T) {
 }
 
 func TestLatestStartDecidesTheIdleTimeout(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	long := h.config()
 	long.IdleTimeout = time.Hour
@@ -68,6 +74,7 @@ func TestLatestStartDecidesTheIdleTimeout(t *testing.T) {
 }
 
 func TestStartsRaceWithTheIdleStop(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	for i := range 12 {
 		config := h.config()
@@ -86,6 +93,7 @@ func TestStartsRaceWithTheIdleStop(t *testing.T) {
 }
 
 func TestStartReplacesAWatchdogThatWasTerminated(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	conn := connect(t, h.start())
 	if n := query[int](t, conn, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"); n != 1 {

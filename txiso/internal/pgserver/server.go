@@ -139,7 +139,7 @@ func (c *cluster) run(ctx context.Context) error {
 // isBroken tells if a data directory is to blame for the error that starting it gave.
 func (c *cluster) isBroken(ctx context.Context, err error) bool {
 	var failed *failedStart
-	return err != nil && ctx.Err() == nil && !(errors.As(err, &failed) && isDiskFull(failed.log))
+	return err != nil && ctx.Err() == nil && !(errors.As(err, &failed) && diskFull(failed.log) != nil)
 }
 
 // patience is how long a server may be in a state before its processes are killed. Recovery is the long one.

@@ -397,6 +397,7 @@ func TestStopAndInspect(t *testing.T) {
 		t.Errorf("before: %+v, %v", before, err)
 	}
 	s := h.start()
+	connect(t, s)
 	running, err := Inspect(t.Context(), h.config())
 	c := h.cluster()
 	want := Status{true, c.bin.version, c.bin.dir, c.data(), c.logFile(), c.postmaster().pid, s.DSN()}

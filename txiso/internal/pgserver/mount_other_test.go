@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package pgserver
+
+import "testing"
+
+func mountTmpfs(t *testing.T, _, _ string, _ bool) {
+	t.Helper()
+	t.Skip("no tmpfs here")
+}
