@@ -183,8 +183,8 @@ func (p *Provisioner) housekeep(ctx context.Context, k *keeper) error {
 
 // touch records that the template is in use, unless that was done within the hour.
 func (p *Provisioner) touch(ctx context.Context, s *survey) error {
-	i := slices.IndexFunc(s.databases, func(d *database) bool { return d.name == p.template && d.complete() })
-	if i < 0 || time.Since(s.databases[i].mark.lastUse()) < touchAfter {
+	template := s.named(p.template)
+	if !template.complete() || time.Since(template.mark.lastUse()) < touchAfter {
 		return nil
 	}
 	admin, err := p.admin(ctx)
@@ -192,7 +192,7 @@ func (p *Provisioner) touch(ctx context.Context, s *survey) error {
 		return err
 	}
 	defer admin.hangUp()
-	mark := *s.databases[i].mark
+	mark := *template.mark
 	mark.Used = time.Now()
 	_, err = admin.exec(ctx, comment(p.template, mark))
 	return err

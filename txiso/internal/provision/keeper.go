@@ -17,6 +17,7 @@ type keeper struct {
 	link     *link           //
 	mine     map[string]bool // databases whose lock is ours; a second try for one would succeed
 	template bool            // the template exists and we share its lock
+	seen     *survey         // what holding the template showed; the first lease chooses from it
 }
 
 func newKeeper(l *link) *keeper { return &keeper{link: l, mine: make(map[string]bool)} }
@@ -68,6 +69,16 @@ func (k *keeper) hasTemplate() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.template
+}
+
+// choices returns what to choose a slot from: a survey is old news at once, so the one made
+// while looking for the template is as good as another, once. The caller holds k.mu.
+func (k *keeper) choices(ctx context.Context) (*survey, error) {
+	if s := k.seen; s != nil {
+		k.seen = nil
+		return s, nil
+	}
+	return k.link.survey(ctx)
 }
 
 // forgetTemplate makes the next call look again whether the template exists.

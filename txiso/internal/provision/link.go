@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,18 +21,25 @@ type link struct {
 	role  string // current_user
 }
 
-// prelude makes the connection independent of what the role or the server set for applications:
-// no timeout may end it or a wait, each statement must see what was committed before it, and
-// our literals must mean the same everywhere.
-const prelude = `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0;
-SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed';
-SET default_transaction_read_only = off;
+// neutral makes the connection independent of what the role or the server set for applications:
+// no timeout may end a wait, and each statement must see what was committed before it.
+var neutral = map[string]string{
+	"statement_timeout":                   "0",
+	"lock_timeout":                        "0",
+	"idle_in_transaction_session_timeout": "0",
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_read_only":       "off",
+}
+
+// prelude does the rest of it, which servers that are too old would not let us connect with.
+const prelude = `SET idle_session_timeout = 0;
 SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb
 FROM pg_roles WHERE rolname = current_user`
 
 // dial connects and checks the server. purpose is shown in pg_stat_activity.
 func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, error) {
 	cfg := base.Config.Copy()
+	maps.Copy(cfg.RuntimeParams, neutral)
 	cfg.RuntimeParams["application_name"] = applicationName(purpose)
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {

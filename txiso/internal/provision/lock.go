@@ -25,20 +25,20 @@ func (l *link) lock(ctx context.Context, name string) error {
 // a statement of its own because it must see what the lock's last holder did. Beware: a
 // connection that already holds the lock is given it once more.
 func (l *link) claim(ctx context.Context, name string) (locked bool, db *database, err error) {
-	return l.claimWith(ctx, "pg_try_advisory_lock", name)
-}
-
-// claimShared is like claim for a lock that others may share.
-func (l *link) claimShared(ctx context.Context, name string) (locked bool, db *database, err error) {
-	return l.claimWith(ctx, "pg_try_advisory_lock_shared", name)
-}
-
-func (l *link) claimWith(ctx context.Context, try, name string) (bool, *database, error) {
-	results, err := l.exec(ctx, fmt.Sprintf("SELECT %s(%d); %s", try, lockKey(name), selectDatabase(name)))
+	results, err := l.exec(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock(%d); %s", lockKey(name), selectDatabase(name)))
 	if err != nil {
 		return false, nil, err
 	}
 	return text(results[0], 0, 0) == "t", l.first(results[1]), nil
+}
+
+// share is like claim for a lock that others may share, and looks at everything.
+func (l *link) share(ctx context.Context, name string) (locked bool, s *survey, err error) {
+	results, err := l.exec(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock_shared(%d); %s", lockKey(name), selectSurvey))
+	if err != nil {
+		return false, nil, err
+	}
+	return text(results[0], 0, 0) == "t", l.readSurvey(results[1:]), nil
 }
 
 func (l *link) unlock(ctx context.Context, name string) error {

@@ -89,8 +89,8 @@ type claimed struct {
 
 // claimSlot takes the lock of a complete slot if one is free, else of the lowest number that is.
 func (p *Provisioner) claimSlot(ctx context.Context, k *keeper) (slot claimed, err error) {
-	err = k.do(ctx, func(ctx context.Context, l *link) error {
-		s, err := l.survey(ctx)
+	err = k.do(ctx, func(ctx context.Context, _ *link) error {
+		s, err := k.choices(ctx)
 		if err != nil {
 			return err
 		}
@@ -138,11 +138,13 @@ func (k *keeper) claimOne(ctx context.Context, name string, slot *claimed) (bool
 
 // prepare makes a claimed slot usable.
 func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed) error {
-	if slot.db.complete() {
-		// Backends of a process that was killed may still be running.
+	switch {
+	case !slot.db.complete():
+		return p.create(ctx, slot.name, kindSlot, slot.db != nil)
+	case slot.db.busy: // with backends of a process that was killed
 		return k.do(ctx, func(ctx context.Context, l *link) error { return l.empty(ctx, slot.name) })
 	}
-	return p.create(ctx, slot.name, kindSlot, slot.db != nil)
+	return nil
 }
 
 // create clones the template. rest says that there is an incomplete database of that name to be

@@ -14,6 +14,7 @@ type database struct {
 	mark   *marker // nil unless the database is complete and ours
 	orphan bool    // ours by its birthmark, but incomplete
 	broken bool    // half dropped: DROP DATABASE was interrupted (datconnlimit = -2)
+	busy   bool    // somebody is connected to it
 }
 
 // complete reports whether the database can be used.
@@ -23,7 +24,8 @@ func (d *database) complete() bool { return d != nil && d.mark != nil && !d.brok
 func (d *database) droppable() bool { return d != nil && (d.mark != nil || d.orphan) }
 
 const selectDatabases = `SELECT datname, shobj_description(oid, 'pg_database'), datconnlimit,
-datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) FROM pg_database`
+datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user), pg_stat_get_db_numbackends(oid) > 0
+FROM pg_database`
 
 const selectLocks = `SELECT (classid::int8 << 32) | objid::int8 FROM pg_locks
 WHERE locktype = 'advisory' AND objsubid = 1 AND granted
@@ -35,17 +37,34 @@ type survey struct {
 	held      map[int64]bool
 }
 
+const selectSurvey = selectDatabases + ` WHERE datname LIKE 'txiso\_%'; ` + selectLocks
+
 func (l *link) survey(ctx context.Context) (*survey, error) {
-	results, err := l.exec(ctx, selectDatabases+` WHERE datname LIKE 'txiso\_%'; `+selectLocks)
+	results, err := l.exec(ctx, selectSurvey)
 	if err != nil {
 		return nil, err
 	}
+	return l.readSurvey(results), nil
+}
+
+// readSurvey reads the results of selectSurvey.
+func (l *link) readSurvey(results []*pgconn.Result) *survey {
 	s := &survey{databases: l.databases(results[0]), held: make(map[int64]bool)}
 	for i := range results[1].Rows {
 		key, _ := strconv.ParseInt(text(results[1], i, 0), 10, 64)
 		s.held[key] = true
 	}
-	return s, nil
+	return s
+}
+
+// named returns the database of a name, nil if there is none.
+func (s *survey) named(name string) *database {
+	for _, d := range s.databases {
+		if d.name == name {
+			return d
+		}
+	}
+	return nil
 }
 
 // locked reports whether anybody, this process included, held the lock of name.
@@ -83,6 +102,7 @@ func (l *link) database(rows *pgconn.Result, i int) *database {
 	d := &database{name: text(rows, i, 0)}
 	limit, _ := strconv.Atoi(text(rows, i, 2))
 	d.broken = limit == -2
+	d.busy = text(rows, i, 4) == "t"
 	if ours := text(rows, i, 3) == "t" && ourName.MatchString(d.name); !ours {
 		return d
 	}

@@ -34,21 +34,22 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, k *keeper) error {
 }
 
 // holdTemplate shares the template's lock and reports whether the template is there. This is all
-// that happens when the fingerprint is known to the server: one round trip.
+// that happens when the server knows the fingerprint: one round trip.
 func (p *Provisioner) holdTemplate(ctx context.Context, k *keeper) (found bool, err error) {
 	err = k.do(ctx, func(ctx context.Context, l *link) error {
-		locked, db, err := l.claimShared(ctx, p.template)
+		locked, s, err := l.share(ctx, p.template)
 		if err != nil || !locked {
 			return err
 		}
-		if db.complete() {
-			found, k.template = true, true
+		template := s.named(p.template)
+		if template.complete() {
+			found, k.template, k.seen = true, true, s
 			return nil
 		}
 		if err := l.unlockShared(ctx, p.template); err != nil {
 			return err
 		}
-		return strangerError(db)
+		return strangerError(template)
 	})
 	return found, doing("looking for the template", err)
 }
