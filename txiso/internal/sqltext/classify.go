@@ -16,9 +16,6 @@ func firstWord(s *scanner, first token) Kind {
 	if s.isSymbol(first, '(') {
 		return Select
 	}
-	if first.class != word {
-		return Other
-	}
 	var buf [longestFirstWord]byte
 	return kindOfWord(lower(buf[:], s.sql[first.start:first.end]))
 }

@@ -1,7 +1,5 @@
 package sqltext
 
-import "strings"
-
 // set reads what follows SET. Its keywords are allowed as parameter names too: SET local = 1.
 func (p *parser) set() (Statement, bool) {
 	if p.keyword("constraints") {
@@ -92,7 +90,7 @@ func (p *parser) parameter() (string, bool) {
 		part, ok = p.name()
 		name += "." + part
 	}
-	return strings.ToLower(name), ok
+	return fold(name), ok
 }
 
 func (p *parser) reset() (Statement, bool) {

@@ -44,7 +44,7 @@ func TestKinds(t *testing.T) {
 		{"START", "Other"}, {"START WORK", "Other"}, {"START SLAVE", "Other"}, {"COMMIT foo", "Other"}, {"COMMIT AND", "Other"}, {"COMMIT NO CHAIN", "Other"},
 		{"END PREPARED 'x'", "Other"}, {"COMMIT PREPARED x", "Other"}, {"COMMIT WORK PREPARED 'x'", "Other"}, {"ABORT TO a", "Other"}, {"ABORT PREPARED 'x'", "Other"},
 		{"SAVEPOINT", "Other"}, {"SAVEPOINT select", "Other"}, {"SAVEPOINT left", "Other"}, {"SAVEPOINT a b", "Other"}, {"SAVEPOINT \"\"", "Other"}, {"SAVEPOINT 'a'", "Other"},
-		{"SAVEPOINT a.b", "Other"}, {"RELEASE", "Other"}, {"ROLLBACK TO", "Other"}, {"ROLLBACK TO a AND CHAIN", "Other"}, {"ROLLBACK foo", "Other"},
+		{"SAVEPOINT a.b", "Other"}, {`SAVEPOINT U&"\0000"`, "Other"}, {`SAVEPOINT U&"\D83D"`, "Other"}, {`SAVEPOINT U&"a" UESCAPE 'f'`, "Other"}, {"RELEASE", "Other"}, {"ROLLBACK TO", "Other"}, {"ROLLBACK TO a AND CHAIN", "Other"}, {"ROLLBACK foo", "Other"},
 		{"SET TRANSACTION", "Other"}, {"SET TRANSACTION foo", "Other"}, {"SET", "Other"}, {"SET a", "Other"}, {"(BEGIN)", "Select"}, {"\"begin\"", "Other"}, {"U&\"begin\"", "Other"},
 		{"BEGIN$$", "Other"}, {"BEGIN1", "Other"}, {"BEGIN\xa0", "Other"}, {"BEGIN\x00", "Other"}, {"'BEGIN'", "Other"}, {"1BEGIN", "Other"}, {"SET LOCAL CONSTRAINTS ALL DEFERRED", "SetLocal"},
 
@@ -127,6 +127,8 @@ func TestSplit(t *testing.T) {
 		{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; BEGIN; COMMIT", []string{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; BEGIN; COMMIT"}},
 		{"CREATE FUNCTION f() RETURN 1; END; BEGIN", []string{"CREATE FUNCTION f() RETURN 1", "END", "BEGIN"}},
 		{"CREATE TABLE begin (atomic int); END; BEGIN", []string{"CREATE TABLE begin (atomic int)", "END", "BEGIN"}},
+		{"SELECT (1; END); BEGIN", []string{"SELECT (1; END)", "BEGIN"}},
+		{"CREATE FUNCTION f(begin atomic) RETURNS int RETURN 1; BEGIN", []string{"CREATE FUNCTION f(begin atomic) RETURNS int RETURN 1", "BEGIN"}},
 		{"SELECT begin atomic; END; BEGIN", []string{"SELECT begin atomic", "END", "BEGIN"}},
 		{"CREATE VIEW function AS SELECT begin atomic; END", []string{"CREATE VIEW function AS SELECT begin atomic", "END"}},
 	} {
@@ -169,7 +171,7 @@ func TestNames(t *testing.T) {
 		{"PREPARE P (int) AS SELECT $1", "p"}, {"EXECUTE P", "p"}, {"DEALLOCATE prepare", "prepare"}, {"DEALLOCATE PREPARE P", "p"}, {`DEALLOCATE "all"`, "all"},
 		{"PREPARE TRANSACTION 'it''s'", "it's"}, {`COMMIT PREPARED E'a\'\x41\101\n\u00e9\U0001F600'`, "a'AA\né😀"}, {"ROLLBACK PREPARED $q$a'$b$q$", "a'$b"},
 		{"PREPARE TRANSACTION 'a' -- '\n'b'", "ab"}, {`COMMIT PREPARED U&'\0061'`, "a"}, {`COMMIT PREPARED ''`, ""}, {`COMMIT PREPARED '\a'`, `\a`},
-		{"SET TRANSACTION SNAPSHOT '00-1'", "00-1"}, {`SET "Search_Path" = x`, "search_path"}, {"SET Txiso . X TO 1", "txiso.x"}, {"SET TIME ZONE LOCAL", "timezone"},
+		{"SET TRANSACTION SNAPSHOT '00-1'", "00-1"}, {`SET "Search_Path" = x`, "search_path"}, {`SET "É".A = x`, "É.a"}, {"SET Txiso . X TO 1", "txiso.x"}, {"SET TIME ZONE LOCAL", "timezone"},
 		{"SET LOCAL role = x", "role"}, {"SET ROLE x", "role"}, {"SET SESSION AUTHORIZATION x", "session_authorization"}, {"SET SCHEMA 'x'", "search_path"},
 		{"SET NAMES 'UTF8'", "client_encoding"}, {"SET XML OPTION DOCUMENT", "xmloption"}, {"RESET TRANSACTION ISOLATION LEVEL", "transaction_isolation"},
 		{"RESET SESSION AUTHORIZATION", "session_authorization"}, {"SET a FROM CURRENT", "a"}, {"DISCARD TEMPORARY", "temp"}, {"LISTEN A", "a"}, {"NOTIFY A, 'B'", "a"},
