@@ -29,7 +29,7 @@ func (p *Provisioner) clone(ctx context.Context, k *keeper) (*CloneDB, error) {
 		return l.lock(ctx, name)
 	})
 	if err == nil {
-		err = p.create(ctx, name, kindClone, false)
+		err = p.create(ctx, k, name, kindClone, false)
 	}
 	if err != nil {
 		k.release(name)

@@ -150,3 +150,20 @@ func TestSlotWithoutMarkerIsReplacedOrCollected(t *testing.T) {
 	again.Release()
 	collectUntil(t, p, func() bool { return !exists(t, again.Name()) })
 }
+
+// DROP DATABASE that is interrupted leaves a database nobody can use.
+func TestHalfDroppedDatabasesAreReplaced(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	p := open(t, cfg)
+	w := lease(t, p)
+	closeNow(t, p)
+	for _, name := range []string{p.Template(), w.Name()} {
+		execute(t, server(t), "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+name+"'")
+	}
+	again := lease(t, open(t, cfg))
+	if again.Name() != w.Name() {
+		t.Errorf("leased %s, want a new %s", again.Name(), w.Name())
+	}
+	execute(t, connect(t, again.Config()), "SELECT FROM goose_db_version")
+}

@@ -16,7 +16,7 @@ type keeper struct {
 	mu       sync.Mutex      // serialises use of link, guards what follows
 	link     *link           //
 	mine     map[string]bool // databases whose lock is ours; a second try for one would succeed
-	template bool            // the template exists and we share its lock
+	template *marker         // of the template, once we share its lock
 	seen     *survey         // what holding the template showed; the first lease chooses from it
 }
 
@@ -65,7 +65,8 @@ func (k *keeper) lost() bool {
 	return k.link.lost()
 }
 
-func (k *keeper) hasTemplate() bool {
+// held returns the marker of the template whose lock we share, nil if we do not yet.
+func (k *keeper) held() *marker {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.template
@@ -85,7 +86,7 @@ func (k *keeper) choices(ctx context.Context) (*survey, error) {
 func (k *keeper) forgetTemplate() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.template = false
+	k.template = nil
 }
 
 func (k *keeper) close(ctx context.Context) error {

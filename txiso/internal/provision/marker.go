@@ -22,6 +22,7 @@ type marker struct {
 	Home        string    `json:"home"` // the maintenance database whose locks count
 	Created     time.Time `json:"created"`
 	Used        time.Time `json:"used,omitzero"` // of a template: last use, to the hour
+	Size        int64     `json:"size,omitzero"` // of a template: bytes when it was built
 }
 
 const markerPrefix = "txiso "

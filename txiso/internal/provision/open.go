@@ -159,7 +159,7 @@ func (p *Provisioner) ready(ctx context.Context) (*keeper, error) {
 		}
 		p.keeper = newKeeper(link)
 	}
-	if p.keeper.hasTemplate() {
+	if p.keeper.held() != nil {
 		return p.keeper, nil
 	}
 	return p.keeper, p.ensureTemplate(ctx, p.keeper)

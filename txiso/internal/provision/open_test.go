@@ -39,13 +39,13 @@ func isURL(dsn string) bool {
 // withSetting adds a setting to a DSN.
 func withSetting(dsn, name, value string) string {
 	if !isURL(dsn) {
-		return dsn + " " + name + "=" + value
+		return dsn + " " + name + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}
 	separator := "?"
 	if strings.Contains(dsn, "?") {
 		separator = "&"
 	}
-	return dsn + separator + name + "=" + url.QueryEscape(value)
+	return dsn + separator + name + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 }
 
 func TestDSNThatDoesNotParse(t *testing.T) {

@@ -140,7 +140,7 @@ func (k *keeper) claimOne(ctx context.Context, name string, slot *claimed) (bool
 func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed) error {
 	switch {
 	case !slot.db.complete():
-		return p.create(ctx, slot.name, kindSlot, slot.db != nil)
+		return p.create(ctx, k, slot.name, kindSlot, slot.db != nil)
 	case slot.db.busy: // with backends of a process that was killed
 		return k.do(ctx, func(ctx context.Context, l *link) error { return l.empty(ctx, slot.name) })
 	}
@@ -149,7 +149,7 @@ func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed) erro
 
 // create clones the template. rest says that there is an incomplete database of that name to be
 // dropped first. The keeper holds the lock of name.
-func (p *Provisioner) create(ctx context.Context, name, kind string, rest bool) error {
+func (p *Provisioner) create(ctx context.Context, k *keeper, name, kind string, rest bool) error {
 	select {
 	case p.creating <- struct{}{}:
 		defer func() { <-p.creating }()
@@ -166,13 +166,21 @@ func (p *Provisioner) create(ctx context.Context, name, kind string, rest bool) 
 			return err
 		}
 	}
-	if err := admin.create(ctx, name, p.template, ""); err != nil {
-		if sqlState(err) == unknownDatabase {
-			return fmt.Errorf("%w: %w", errNoTemplate, err)
-		}
-		return doing("cloning the template", err)
+	return p.cloneInto(ctx, admin, k.held(), name, kind)
+}
+
+func (p *Provisioner) cloneInto(ctx context.Context, admin *link, template *marker, name, kind string) error {
+	if template == nil {
+		return errNoTemplate // another goroutine found out
 	}
-	_, err = admin.exec(ctx, comment(name, marker{Kind: kind, Fingerprint: p.fingerprint, Home: p.home, Created: time.Now()}))
+	err := admin.create(ctx, name, p.template, strategy(admin.major, template.Size))
+	if sqlState(err) == unknownDatabase {
+		return fmt.Errorf("%w: %w", errNoTemplate, err)
+	}
+	if err == nil {
+		// From here on the database counts as complete.
+		_, err = admin.exec(ctx, comment(name, marker{Kind: kind, Fingerprint: p.fingerprint, Home: p.home, Created: time.Now()}))
+	}
 	return doing("cloning the template", err)
 }
 

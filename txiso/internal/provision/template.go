@@ -43,7 +43,7 @@ func (p *Provisioner) holdTemplate(ctx context.Context, k *keeper) (found bool, 
 		}
 		template := s.named(p.template)
 		if template.complete() {
-			found, k.template, k.seen = true, true, s
+			found, k.template, k.seen = true, template.mark, s
 			return nil
 		}
 		if err := l.unlockShared(ctx, p.template); err != nil {
@@ -130,9 +130,17 @@ func (p *Provisioner) build(ctx context.Context, admin *link, build string) erro
 	if err := admin.empty(ctx, build); err != nil {
 		return err
 	}
+	return p.finish(ctx, admin, build)
+}
+
+func (p *Provisioner) finish(ctx context.Context, admin *link, build string) error {
+	size, err := admin.size(ctx, build)
+	if err != nil {
+		return doing("finishing the template", err)
+	}
 	now := time.Now()
 	for _, step := range []string{
-		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now}),
+		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now, Size: size}),
 		// Nobody can get in the way of a clone (55006) and no test can change the template.
 		"ALTER DATABASE " + build + " ALLOW_CONNECTIONS false",
 		"ALTER DATABASE " + build + " RENAME TO " + p.template,

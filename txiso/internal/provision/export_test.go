@@ -1,0 +1,30 @@
+package provision
+
+import "time"
+
+// What tests outside the package need from inside.
+
+const BigTemplate = bigTemplate
+
+var (
+	Strategy     = strategy
+	MajorVersion = majorVersion
+)
+
+// DSNFor is what CloneDB.DSN returns on a server given by dsn.
+func DSNFor(dsn string, encrypted bool, database string) (string, error) {
+	base, err := parseDSN(dsn)
+	if err != nil {
+		return "", err
+	}
+	return dsnFor(base, encrypted, database), nil
+}
+
+// ConnectTimeout is how long connecting with a DSN may take.
+func ConnectTimeout(dsn string) (time.Duration, error) {
+	base, err := parseDSN(dsn)
+	if err != nil {
+		return 0, err
+	}
+	return base.ConnectTimeout, nil
+}
