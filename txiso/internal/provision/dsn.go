@@ -19,8 +19,8 @@ func parseDSN(dsn string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, parseError(err)
 	}
-	if strings.Contains(cfg.Host, "@") {
-		return nil, errors.New("txiso: the host in the DSN contains an @, so part of the password was taken for it; percent-encode the password's special characters (@ is %40)")
+	if strings.Contains(cfg.Host+cfg.Database, "@") {
+		return nil, errors.New("txiso: host or database in the DSN contain an @, so part of the password was taken for them; percent-encode the password's special characters (@ is %40, / is %2F)")
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = defaultConnectTimeout

@@ -19,13 +19,13 @@ const (
 	invalidAuthorization  = "28000"
 	unknownDatabase       = "3D000"
 	duplicateDatabase     = "42P04"
+	uniqueViolation       = "23505"
 	insufficientPrivilege = "42501"
 	tooManyConnections    = "53300"
 	objectInUse           = "55006"
 	adminShutdown         = "57P01"
 	crashShutdown         = "57P02"
 	cannotConnectNow      = "57P03"
-	queryCanceled         = "57014"
 )
 
 // ErrLost says that the connection that held this process's leases is gone, because the server
@@ -35,11 +35,11 @@ var ErrLost = errors.New("txiso: the server went away and with it everything thi
 
 // connectError explains why there is no connection. The text of err cannot contain the
 // password: pgconn prints user, database, address and the server's words.
-func connectError(base *pgx.ConnConfig, err error) error {
-	return fmt.Errorf("txiso: %w; %s", err, connectAdvice(base, err))
+func connectError(ctx context.Context, base *pgx.ConnConfig, err error) error {
+	return fmt.Errorf("txiso: %w; %s", err, connectAdvice(ctx, base, err))
 }
 
-func connectAdvice(base *pgx.ConnConfig, err error) string {
+func connectAdvice(ctx context.Context, base *pgx.ConnConfig, err error) string {
 	switch sqlState(err) {
 	case invalidPassword, invalidAuthorization:
 		return "correct user and password in the DSN (Config.DSN or TXISO_DSN) or the server's pg_hba.conf"
@@ -49,6 +49,9 @@ func connectAdvice(base *pgx.ConnConfig, err error) string {
 		return "raise max_connections of the server (or the role's connection limit), or run fewer tests at once with go test -p and -parallel"
 	case cannotConnectNow:
 		return "wait until the server has started"
+	}
+	if ctx.Err() != nil {
+		return "give the test more time"
 	}
 	if pgconn.Timeout(err) {
 		return fmt.Sprintf("nobody answered within %s: check host and port in the DSN (Config.DSN or TXISO_DSN), or give it a longer connect_timeout", base.ConnectTimeout)

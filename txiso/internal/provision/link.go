@@ -43,7 +43,7 @@ func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, err
 	cfg.RuntimeParams["application_name"] = applicationName(purpose)
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, connectError(base, err)
+		return nil, connectError(ctx, base, err)
 	}
 	l := &link{conn: conn}
 	if err := l.greet(ctx); err != nil {

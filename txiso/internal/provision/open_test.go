@@ -70,10 +70,11 @@ func TestDSNThatDoesNotParse(t *testing.T) {
 	}
 }
 
-func TestPasswordTakenForTheHost(t *testing.T) {
+func TestPasswordTakenForHostOrDatabase(t *testing.T) {
 	t.Parallel()
-	err := openError(t, "postgres://user:pass@s3cret@localhost:5432/db")
-	mustContain(t, err, "the host in the DSN contains an @", "percent-encode")
+	for _, dsn := range []string{"postgres://user:pass@s3cret@localhost:5432/db", "postgres://user:12/s3cret@localhost:5432/db"} {
+		mustContain(t, openError(t, dsn), "contain an @", "percent-encode")
+	}
 }
 
 func TestHostThatDoesNotAnswer(t *testing.T) {
@@ -159,6 +160,17 @@ func TestEndedContext(t *testing.T) {
 		t.Errorf("%v is not context.Canceled", err)
 	}
 	lease(t, p) // the keeper survived
+}
+
+func TestContextThatEndsWhileConnecting(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	silent := listen(t, func(net.Conn) { cancel(); <-t.Context().Done() })
+	_, err := provision.Open(ctx, provision.Config{DSN: silent + " user=u password=s3cret sslmode=disable", Migrator: provision.Goose(oneTable("t"))})
+	mustContain(t, err, "failed to connect", "give the test more time")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v is not context.Canceled", err)
+	}
 }
 
 // asRole creates a role and returns a DSN for it. The role and what it owns go with the test.

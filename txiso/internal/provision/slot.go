@@ -75,7 +75,7 @@ func (p *Provisioner) lease(ctx context.Context, k *keeper) (*WorkerDB, error) {
 		}
 		k.release(slot.name)
 		// A process that was killed while creating the same slot may be finishing only now.
-		if sqlState(err) != duplicateDatabase {
+		if state := sqlState(err); state != duplicateDatabase && state != uniqueViolation {
 			return nil, err
 		}
 	}
@@ -199,6 +199,17 @@ func (p *Provisioner) configFor(name string) *pgx.ConnConfig {
 // Check makes one round trip to find out whether the database is still ours. It returns
 // [ErrLost] if the connection that holds the lease is gone.
 func (w *WorkerDB) Check(ctx context.Context) error { return w.keeper.check(ctx) }
+
+// Spoil says that the content is about to change for good. Whoever leases the database next, even
+// after this process was killed, gets a new clone in its place. Discard does the same at once.
+func (w *WorkerDB) Spoil(ctx context.Context) error {
+	// A database without a marker is an incomplete one.
+	err := w.keeper.do(ctx, func(ctx context.Context, l *link) error {
+		_, err := l.exec(ctx, "COMMENT ON DATABASE "+w.name+" IS NULL")
+		return err
+	})
+	return doing("marking "+w.name+" as changed", err)
+}
 
 // Release gives the database back, for this or another process to lease. Its content must be
 // as it was and no connection to it may be in use. Only the first call of Release or Discard counts.

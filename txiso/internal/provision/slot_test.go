@@ -73,6 +73,39 @@ func TestLeaseDisconnectsWhatAnotherHolderLeft(t *testing.T) {
 	}
 }
 
+func TestSpoiledSlotIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w := lease(t, p)
+	if err := w.Spoil(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, connect(t, w.Config()), "DROP TABLE goose_db_version")
+	w.Release()
+	again := lease(t, p)
+	if again.Name() != w.Name() {
+		t.Errorf("leased %s, want a new %s", again.Name(), w.Name())
+	}
+	execute(t, connect(t, again.Config()), "SELECT FROM goose_db_version")
+}
+
+// Nobody can connect to a template, unless he allows it himself.
+func TestSomebodyConnectedToTheTemplate(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("PostgreSQL waits five seconds for him to leave")
+	}
+	p := open(t, config(t))
+	cfg := lease(t, p).Config()
+	execute(t, server(t), "ALTER DATABASE "+p.Template()+" ALLOW_CONNECTIONS true")
+	cfg.Database = p.Template()
+	visitor := connect(t, cfg)
+	lease(t, p)
+	if err := visitor.Ping(t.Context()); err == nil {
+		t.Error("he is still connected")
+	}
+}
+
 func TestClone(t *testing.T) {
 	t.Parallel()
 	p := open(t, config(t))
