@@ -26,6 +26,8 @@
 // # What is ours
 //
 // A database is ours when its name fits the patterns above, the connection's role owns it, and it
-// carries our marker comment with the name of the same maintenance database. Nothing else is ever
-// altered or dropped.
+// carries our marker: a comment that names the same maintenance database. A database gets the
+// comment when it is complete. Until then it carries a birthmark, a connection limit no one else
+// would choose, which CREATE DATABASE sets together with the name: so what a killed process left
+// unfinished can be told from a stranger's. Nothing else is ever altered or dropped.
 package provision

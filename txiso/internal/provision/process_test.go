@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -192,4 +194,51 @@ func buildForever(ctx context.Context) error {
 	}
 	_, err = p.Lease(ctx)
 	return err
+}
+
+// Processes die at any moment of building, creating, dropping and leasing. Whatever they leave,
+// the next one works, and after a collection only complete databases exist.
+func TestProcessesKilledAtRandom(t *testing.T) {
+	t.Parallel()
+	table, log := uniqueTable(), filepath.Join(t.TempDir(), "log")
+	cfg := loggedConfig(pgtest.DSN(t), table, log)
+	p := open(t, cfg)
+	for range 5 {
+		err := together(6, func(int) error {
+			cmd := child(t, cfg, "contend", table, log)
+			if err := cmd.Start(); err != nil {
+				return err
+			}
+			time.Sleep(rand.N(400 * time.Millisecond))
+			_ = cmd.Process.Kill() // it may have ended
+			_ = cmd.Wait()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := lease(t, p)
+		execute(t, connect(t, w.Config()), "SELECT FROM goose_db_version")
+		w.Release()
+	}
+	collectUntil(t, p, func() bool { return incomplete(t, p.Template()) == 0 })
+	if n := len(databases(t, p.Template())) - 1; n > 6*goroutines+1 {
+		t.Errorf("%d worker databases for at most %d leases at once", n, 6*goroutines+1)
+	}
+}
+
+// incomplete counts the databases of a template that have no marker.
+func incomplete(t *testing.T, template string) (n int) {
+	t.Helper()
+	for _, name := range databases(t, template) {
+		var without bool
+		err := server(t).QueryRow(t.Context(), "SELECT shobj_description(oid, 'pg_database') IS NULL FROM pg_database WHERE datname = $1", name).Scan(&without)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			t.Fatal(err)
+		}
+		if without {
+			n++
+		}
+	}
+	return n
 }
