@@ -112,8 +112,21 @@ func (c *cluster) discard() error {
 // removeLeftovers removes half-made and discarded data directories. The caller holds the lock, so nobody makes one. What resists now (its
 // builder was killed, but initdb still writes) goes the next time.
 func (c *cluster) removeLeftovers() {
-	removeAll(filepath.Join(c.private(), "new-*"))
-	removeAll(filepath.Join(c.private(), "old-*"))
+	for _, dir := range append(entries(c.private(), "new-"), entries(c.private(), "old-")...) {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// entries lists what a directory has with names that start so. It is no glob: a directory's own name may look like a pattern.
+func entries(dir, prefix string) []string {
+	all, _ := os.ReadDir(dir) // what cannot be read has nothing for us
+	var found []string
+	for _, e := range all {
+		if strings.HasPrefix(e.Name(), prefix) {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	return found
 }
 
 // sleep waits, or returns the reason why ctx has ended.

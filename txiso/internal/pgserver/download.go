@@ -69,7 +69,9 @@ func (a artifact) get(ctx context.Context, base, home string, known *probes) (bi
 
 // install downloads, unpacks and tries the binaries in a temporary directory and then moves them to dir at once. The caller holds the lock.
 func (a artifact) install(ctx context.Context, base, dir string, known *probes) (binaries, error) {
-	removeAll(filepath.Join(filepath.Dir(dir), "new-*")) // of processes that were killed
+	for _, leftover := range entries(filepath.Dir(dir), "new-") { // of processes that were killed
+		_ = os.RemoveAll(leftover)
+	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "new-")
 	if err != nil {
 		return binaries{}, homeError(filepath.Dir(dir), err)
@@ -96,11 +98,4 @@ func (a artifact) install(ctx context.Context, base, dir string, known *probes) 
 		return binaries{}, homeError(dir, err)
 	}
 	return inspectBinaries(ctx, filepath.Join(dir, "bin"), known)
-}
-
-func removeAll(pattern string) {
-	found, _ := filepath.Glob(pattern) // the only error is a bad pattern
-	for _, path := range found {
-		_ = os.RemoveAll(path)
-	}
 }

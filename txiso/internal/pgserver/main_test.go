@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,8 +133,7 @@ func newHome(t *testing.T) *testServers {
 		if err := Stop(context.Background(), home.config()); err != nil {
 			t.Error(err)
 		}
-		clusters, _ := filepath.Glob(filepath.Join(home.home, "pg*"))
-		for _, dir := range clusters {
+		for _, dir := range entries(home.home, "pg") {
 			_ = os.Remove(openCluster(dir, account{}).socketDir()) // if it is in /tmp
 		}
 	})
@@ -143,7 +141,7 @@ func newHome(t *testing.T) *testServers {
 }
 
 // publicDir is a temporary directory that every user gets into: t.TempDir is for us alone, and if we are root the server is somebody else.
-func publicDir(t *testing.T) string {
+func publicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "pgserver-test-")
 	if err == nil {

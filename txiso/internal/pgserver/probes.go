@@ -55,13 +55,16 @@ func (p *probes) ask(ctx context.Context, program, arg string) (string, error) {
 }
 
 func (p *probes) run(ctx context.Context, program, arg string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	cmd := p.account.command(ctx, program, arg)
+	cmd := p.account.command(limited, program, arg)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s %s: %w", program, arg, context.Cause(ctx))
+	case err != nil:
 		return "", fmt.Errorf("%s %s: %w %s", program, arg, err, lastLines(stderr.Bytes(), 1))
 	}
 	return strings.TrimSpace(string(out)), nil

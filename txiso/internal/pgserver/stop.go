@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"syscall"
 	"time"
 )
@@ -22,12 +22,18 @@ func Stop(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	locks, _ := filepath.Glob(filepath.Join(home, "pg*", "lock")) // the only error is a bad pattern
 	var errs []error
-	for _, lock := range locks {
-		errs = append(errs, openCluster(filepath.Dir(lock), a).stop(ctx))
+	for _, dir := range entries(home, "pg") {
+		if c := openCluster(dir, a); isFile(c.lockFile()) {
+			errs = append(errs, c.stop(ctx))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+func isFile(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (c *cluster) stop(ctx context.Context) error {
