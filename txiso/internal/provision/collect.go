@@ -159,7 +159,13 @@ func (c *collector) drop(ctx context.Context, name string) error {
 // tidy up. In most runs there is not, and this is one short query on the keeper's connection.
 func (p *Provisioner) housekeepOnce(k *keeper) {
 	p.housekeeping.Do(func() {
-		p.background.Go(func() { _ = p.housekeep(p.running, k) }) // the next run tries again
+		if p.lockTurn(p.running) != nil {
+			return
+		}
+		defer p.unlockTurn()
+		if !p.closed { // else nobody would wait for it
+			p.background.Go(func() { _ = p.housekeep(p.running, k) }) // the next run tries again
+		}
 	})
 }
 

@@ -60,3 +60,37 @@ func TestClosedProvisioner(t *testing.T) {
 		t.Errorf("Clone: %v, want ErrClosed", err)
 	}
 }
+
+func TestCloseWhileLeasing(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	lease(t, p).Release()
+	err := together(8, func(i int) error {
+		if i == 4 {
+			return p.Close(t.Context())
+		}
+		_, err := p.Lease(t.Context())
+		if errors.Is(err, provision.ErrClosed) || errors.Is(err, provision.ErrLost) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneConnectionIsKept(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DSN = asRole(t, "LOGIN CREATEDB")
+	p := open(t, cfg)
+	role := lease(t, p).Config().User
+	clone(t, p)
+	// A backend that was told goodbye takes a moment to leave.
+	for n := 0; n != 1; {
+		if err := server(t).QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", role).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -130,7 +130,6 @@ func describe(cfg Config) (string, error) {
 // background work and closes the connection. Calling it again does nothing.
 func (p *Provisioner) Close(ctx context.Context) error {
 	p.stop()
-	p.background.Wait()
 	if err := p.lockTurn(ctx); err != nil {
 		return err
 	}
@@ -139,6 +138,7 @@ func (p *Provisioner) Close(ctx context.Context) error {
 		return nil
 	}
 	p.closed = true
+	p.background.Wait()
 	return p.keeper.close(ctx)
 }
 

@@ -28,7 +28,7 @@ type WorkerDB struct {
 
 // Lease returns a worker database that nobody else uses: a free one if there is one, else a new
 // clone of the template, which it builds first if need be. Nobody is connected to it. Its
-// content is what the last holder left; who commits something must Discard it.
+// content is what the last holder left: who commits something must Spoil or Discard it.
 //
 // Lease waits for another process that builds the template, until ctx ends. Safe for concurrent
 // use. Its errors come from migrations and seed, from the server (a *pgconn.PgError is wrapped)
