@@ -48,6 +48,9 @@ func (s *Session) ready(c *conn) {
 		s.push(step{kind: 'Q', drop: true})
 		s.statements.unnamed = nil
 	}
+	if s.tx.failed && s.tx.owner != c {
+		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
+	}
 	s.closeForeign()
 	switch {
 	case s.tx.owner != nil && s.tx.owner != c && s.guard == guardRunning:

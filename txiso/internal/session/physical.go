@@ -19,7 +19,8 @@ const cancelTimeout = 10 * time.Second
 // sockets and the rest are whatever the DSN says, and has then handed it over.
 type physical struct {
 	net.Conn
-	params    map[string]string
+	params    map[string]string // as the server reports them
+	hello     []byte            // greeting, as long as params do not change
 	canceller *pgconn.PgConn // knows how to reach the server again; never used to read or write
 }
 
@@ -43,6 +44,21 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
 		return nil, err
 	}
 	return &physical{Conn: hijacked.Conn, params: params, canceller: canceller}, nil
+}
+
+// greeting is how a server begins a conversation: it trusts the client and reports its parameters.
+func (p *physical) greeting() []byte {
+	if p.hello == nil {
+		p.hello = encode(nil, &pgproto3.AuthenticationOk{})
+		for name, value := range p.params {
+			p.hello = encode(p.hello, &pgproto3.ParameterStatus{Name: name, Value: value})
+		}
+	}
+	return p.hello
+}
+
+func (p *physical) setParameter(name, value string) {
+	p.params[name], p.hello = value, nil
 }
 
 // cancel asks the server to cancel what the connection is doing. When it returns, the backend has been signalled: the

@@ -116,7 +116,7 @@ func (s *Session) message(m message) {
 func (s *Session) parameter(m message) {
 	name, rest, _ := cstring(m.body())
 	value, _, _ := cstring(rest)
-	s.phys.params[name] = value
+	s.phys.setParameter(name, value)
 	s.deliver(m)
 }
 

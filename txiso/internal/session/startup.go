@@ -28,7 +28,19 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
 	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
 	v.KerberosSrvName, v.KerberosSpn = "", ""
+	v.StatementCacheCapacity = fewer(v.StatementCacheCapacity)
+	v.DescriptionCacheCapacity = fewer(v.DescriptionCacheCapacity)
 	return v
+}
+
+// fewer replaces pgx's default capacity of a cache by a smaller one. pgx allocates the caches whole, over 100 kB a connection,
+// and a virtual connection lives as long as a test. A statement that falls out of the cache is still known to the session.
+func fewer(capacity int) int {
+	const pgxDefault, enough = 512, 32
+	if capacity == pgxDefault {
+		return enough
+	}
+	return capacity
 }
 
 // dial is the pgconn.DialFunc of virtual connections.
@@ -96,15 +108,13 @@ func (s *Session) startup(c *conn, code uint32, body []byte) {
 // welcome completes the startup as a server that trusts the client does.
 func (s *Session) welcome(c *conn, minor uint32) {
 	c.started = true
-	c.in = encode(c.in, &pgproto3.AuthenticationOk{})
 	if minor > 0 {
 		c.in = encode(c.in, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 0})
 	}
-	for name, value := range s.phys.params {
-		c.in = encode(c.in, &pgproto3.ParameterStatus{Name: name, Value: value})
-	}
-	secret := binary.BigEndian.AppendUint32(nil, c.secret)
-	c.in = encode(c.in, &pgproto3.BackendKeyData{ProcessID: c.id, SecretKey: secret})
+	c.in = append(c.in, s.phys.greeting()...)
+	c.in = append(c.in, 'K', 0, 0, 0, 12)
+	c.in = binary.BigEndian.AppendUint32(c.in, c.id)
+	c.in = binary.BigEndian.AppendUint32(c.in, c.secret)
 	c.in = appendReady(c.in, 'I')
 }
 
