@@ -1,2 +1,4 @@
-// Package benchmarks compares what a test pays for an isolated database, strategy by strategy.
-package benchmarks
+// Command benchmarks compares what a test pays for an isolated database, strategy by strategy.
+package main
+
+func main() {}
