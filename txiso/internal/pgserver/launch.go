@@ -45,9 +45,10 @@ var sizes = [][]string{
 }
 
 // supervisor starts the server in the background and prints its pid. As long as its standard input is open and silent it stays; if that ends
-// without a word, because we were killed, it stops the server, which nobody watches yet. The server inherits none of its pipes.
-// SIGTERM ends a server that does not handle signals yet (a shell starts it with SIGINT ignored), SIGINT makes any other one hurry.
-const supervisor = `"$@" </dev/null >&2 & echo $!; read -r ok || { kill -TERM $!; kill -INT $!; }`
+// without a word, because we were killed, it stops the server, which nobody watches yet. If we die before it has printed, that must not end it.
+// The server inherits none of its pipes. SIGTERM ends a server that does not handle signals yet (a shell starts it with SIGINT ignored), SIGINT
+// makes any other one hurry.
+const supervisor = `"$@" </dev/null >&2 & trap '' PIPE; echo $!; read -r ok || { kill -TERM $!; kill -INT $!; }`
 
 // launched is a server that will be stopped if we die, until it is kept.
 type launched struct {
