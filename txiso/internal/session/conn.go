@@ -24,8 +24,7 @@ type conn struct {
 	eof           bool  // the conversation is over; what is in `in` may still be read
 	readDeadline  time.Time
 	writeDeadline time.Time
-	wake          chan struct{} // not nil while a goroutine has waited here before
-	asleep        bool          // a goroutine waits on wake
+	wake          chan struct{} // not nil once a goroutine has waited here
 
 	statements map[string]*statement // by the name the client uses
 	portals    map[string]*statement // bound transaction control statements, by portal name
@@ -61,6 +60,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	s.advance(c)
 	s.flush(c)
+	if c.wake != nil {
+		c.nudge() // pgx reads on another goroutine when a write takes long, maybe since before this one
+	}
 	return len(p), nil
 }
 

@@ -22,7 +22,8 @@ const (
 type guardNames struct {
 	guard, foreign         string
 	set, release, rollback string
-	prepared               bool // the server knows the statements
+	check, restore         string // of deferred constraints
+	prepared               bool   // the server knows the statements
 }
 
 func newGuardNames() guardNames {
@@ -33,6 +34,8 @@ func newGuardNames() guardNames {
 		set:      name + "_set",
 		release:  name + "_rel",
 		rollback: name + "_rb",
+		check:    name + "_chk",
+		restore:  name + "_res",
 	}
 }
 
@@ -139,6 +142,8 @@ func (s *Session) prepareGuards() {
 	s.prepareInternal(s.names.set, "SAVEPOINT "+s.names.guard)
 	s.prepareInternal(s.names.release, "RELEASE "+s.names.guard)
 	s.prepareInternal(s.names.rollback, "ROLLBACK TO "+s.names.guard)
+	s.prepareInternal(s.names.check, "SET CONSTRAINTS ALL IMMEDIATE")
+	s.deferred.changed = true
 }
 
 // prepareInternal prepares a statement anew. It closes the name first, which is no error when there is none.

@@ -21,7 +21,7 @@ type physical struct {
 	net.Conn
 	params    map[string]string // as the server reports them
 	hello     []byte            // greeting, as long as params do not change
-	canceller *pgconn.PgConn // knows how to reach the server again; never used to read or write
+	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
 }
 
 func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
@@ -75,8 +75,8 @@ func (p *physical) cancel() error {
 func (p *physical) close() {
 	msg, err := (&pgproto3.Terminate{}).Encode(nil)
 	if err == nil {
-		p.SetDeadline(time.Now().Add(time.Second))
-		p.Write(msg)
+		_ = p.SetDeadline(time.Now().Add(time.Second))
+		_, _ = p.Write(msg) // a farewell; the connection ends anyway
 	}
 	p.Conn.Close()
 }

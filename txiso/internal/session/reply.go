@@ -17,7 +17,7 @@ type step struct {
 	kind    byte // the frontend message that is answered; 0 for ours
 	drop    bool // nobody is told
 	end     bool // the last of what was sent of the exchange
-	check   bool // SET CONSTRAINTS: an error is told
+	check   bool // of the deferred constraints: an error is told
 	collect bool // rows go to ex.collect
 	reset   bool // the outer transaction ends here
 	inject  []byte
@@ -249,6 +249,7 @@ func (s *Session) errorResponse(m message) {
 	st := s.steps[0]
 	switch {
 	case st.check && s.ex.failed: // the check of an exchange that had failed
+		s.skipToSync()
 		return
 	case st.check:
 		s.ex.held = nil

@@ -17,8 +17,9 @@ type exchange struct {
 	skipping bool   // an error was answered here: everything up to Sync is to be ignored
 	failed   bool   // the server answered with an error
 	copyIn   bool   // the server wants CopyData
+	copies   bool   // it has a COPY, and nothing may be sent behind that ahead of time
 	writes   bool   // it may have changed data
-	checks   bool   // SET CONSTRAINTS follows it, its ReadyForQuery is held back
+	checks   bool   // the deferred constraints are being checked
 	hold     bool   // its CommandComplete waits for the deferred constraints to be checked
 	held     []byte // the one that waits
 	commit   *commit

@@ -274,6 +274,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 		return
 	}
 	s.ex.writes = s.ex.writes || stmt.writes
+	s.ex.copies = s.ex.copies || stmt.copies
 	s.tx.constraints = s.tx.constraints || stmt.set
 	s.noteTx(c)
 	if stmt.backend == nil {

@@ -136,7 +136,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 		s.emitComplete(c, "ROLLBACK")
 	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, s.tx.constraints):
 		s.ex.commit = &commit{chain: st.Chain}
-		s.sendCheck(c)
+		s.checkNow()
 		return true
 	default:
 		s.committed(c, st.Chain)

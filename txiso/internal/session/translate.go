@@ -122,7 +122,7 @@ func (s *Session) sendQuery(c *conn, m message, copies, write bool) {
 	along := s.ex.hold && !copies && !s.deferred.stale
 	s.push(step{kind: 'Q', end: !along})
 	if along {
-		s.pushCheck()
+		s.checkNow()
 	}
 }
 
@@ -200,12 +200,11 @@ func (s *Session) sync(c *conn) {
 		s.finishOrCheck(c)
 		return
 	}
-	s.wbuf = append(s.wbuf, syncMessage...)
-	along := s.wantsCheck(c) && !s.deferred.stale
-	s.push(step{kind: 'S', end: !along})
-	if along {
-		s.pushCheck()
+	if s.wantsCheck(c) && !s.deferred.stale && !s.ex.copies {
+		s.appendCheck() // its error comes where that of the commit at Sync comes
 	}
+	s.wbuf = append(s.wbuf, syncMessage...)
+	s.push(step{kind: 'S', end: true})
 }
 
 // opDone is called when the server has answered all that was sent of the exchange.
@@ -215,8 +214,7 @@ func (s *Session) opDone() {
 	switch {
 	case s.ex.collect != nil && !s.ex.failed:
 		s.ex.collect = nil
-		s.deferred.stale = false
-		s.pushCheck()
+		s.checkNow()
 		return
 	case s.ex.commit != nil:
 		s.commitChecked(c)
@@ -263,7 +261,7 @@ func (s *Session) commitChecked(c *conn) {
 // finishOrCheck ends the exchange, after the deferred constraints where that is still to be done.
 func (s *Session) finishOrCheck(c *conn) {
 	if !s.ex.checks && !s.ex.failed && s.guard == guardRunning && s.wantsCheck(c) {
-		s.sendCheck(c)
+		s.checkNow()
 		return
 	}
 	s.finish()
@@ -346,5 +344,5 @@ func mayControl(k sqltext.Kind) bool {
 
 // writes reports whether a statement may change data. A SELECT can do so only by calling a function.
 func writes(k sqltext.Kind, sql string) bool {
-	return k != sqltext.Select || strings.IndexByte(sql, '(') >= 0
+	return k != sqltext.Select || !sqltext.OnlyReads(sql)
 }

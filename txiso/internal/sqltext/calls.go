@@ -1,0 +1,77 @@
+package sqltext
+
+import "strings"
+
+// OnlyReads reports that a statement whose kind is [Select] certainly changes nothing: it calls no function but well-known
+// ones of PostgreSQL that do not write. It decides by the words in front of parentheses, so a false answer means
+// "perhaps not", for instance for a statement with comments.
+func OnlyReads(sql string) bool {
+	for i := strings.IndexByte(sql, '('); i >= 0; {
+		if !harmlessBefore(sql[:i]) {
+			return false
+		}
+		next := strings.IndexByte(sql[i+1:], '(')
+		if next < 0 {
+			break
+		}
+		i += 1 + next
+	}
+	return !strings.Contains(sql, "--") && !strings.Contains(sql, "/*")
+}
+
+// harmlessBefore reports that the parenthesis behind sql is no call of an unknown function.
+func harmlessBefore(sql string) bool {
+	sql = strings.TrimRight(sql, " \t\n\r\f\v")
+	end := len(sql)
+	start := end
+	for start > 0 && isWordByte(sql[start-1]) {
+		start--
+	}
+	word := sql[start:end]
+	if start > 0 && (sql[start-1] == '.' || sql[start-1] == '"') {
+		return false // a qualified or quoted name
+	}
+	var lower [24]byte
+	if len(word) > len(lower) {
+		return false
+	}
+	for i := range len(word) {
+		c := word[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	return harmless[string(lower[:len(word)])]
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// harmless are words that may stand in front of a parenthesis: nothing (an operator or another parenthesis), keywords,
+// types, and functions that are stable or immutable.
+var harmless = words(`
+	all and any array as between by case cast distinct else end except exists filter from full group having ilike in inner
+	intersect is join left like limit not null offset on or order outer over partition right row select some then union using
+	values when where with within
+	bit char character decimal float interval numeric precision time timestamp timestamptz varchar varying zone
+	abs age array_agg array_length array_position array_to_string avg bool_and bool_or btrim cardinality ceil ceiling
+	char_length clock_timestamp coalesce concat concat_ws count cume_dist current_setting date date_part date_trunc dense_rank
+	every exp extract first_value floor format generate_series greatest initcap json_agg json_build_array json_build_object
+	jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object
+	jsonb_each jsonb_each_text jsonb_object_agg jsonb_object_keys jsonb_typeof lag last_value lead least left length ln log
+	lower lpad ltrim make_date make_interval max md5 min mod nth_value ntile now nullif overlay percent_rank percentile_cont
+	percentile_disc position power quote_ident quote_literal random rank regexp_match regexp_matches regexp_replace
+	regexp_split_to_array repeat replace reverse right round row_number row_to_json rpad rtrim sign split_part sqrt
+	starts_with string_agg string_to_array strpos substr substring sum to_char to_date to_json to_jsonb to_number
+	to_timestamp to_tsquery to_tsvector translate trim trunc unnest upper variance width_bucket
+	pg_backend_pid pg_sleep txid_current version`)
+
+func words(list string) map[string]bool {
+	m := map[string]bool{"": true}
+	for word := range strings.FieldsSeq(list) {
+		m[word] = true
+	}
+	return m
+}
