@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -129,7 +128,7 @@ func (s *Session) controlMessage(c *conn, m message) {
 	}
 	switch kind, _ := sqltext.Simple(text(m.body())); {
 	case kind == sqltext.Begin:
-		s.heldBegin = bytes.Clone(m)
+		s.held = true
 		s.controlDone(c, "BEGIN", 'T')
 	case kind == sqltext.Rollback:
 		s.sendReset(m)
@@ -173,7 +172,7 @@ func (s *Session) sendReset(rollback message) {
 		s.wbuf = appendQuery(s.wbuf, sql)
 		s.push(step{kind: 'Q', drop: true, reset: true})
 	}
-	s.heldBegin, s.begun = nil, false
+	s.held, s.begun = false, false
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
 	s.ddl, s.prepared = false, false
 	s.statements.unnamed = nil

@@ -52,12 +52,8 @@ func (s *Session) appendCheck() {
 		s.deferred.changed = false
 		s.prepareInternal(s.names.restore, s.deferred.restoreSQL())
 	}
-	first := len(s.steps)
-	s.run(s.names.check)
-	s.run(s.names.restore)
-	for i := range s.steps[first:] {
-		s.steps[first+i].check = true
-	}
+	s.runStep(s.names.check, step{drop: true, check: true})
+	s.runStep(s.names.restore, step{drop: true, check: true})
 }
 
 // checkNow sends the check behind what the server has answered already; c's ReadyForQuery waits for it.

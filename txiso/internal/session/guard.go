@@ -13,6 +13,7 @@ type guardState uint8
 const (
 	guardNone    guardState = iota // there is no savepoint
 	guardRunning                   // the savepoint is set and statements run behind it
+	guardClean                     // they are over and have changed nothing: the savepoint serves the next ones, too
 	guardDone                      // they are over, the savepoint is to be released
 	guardFailed                    // they have failed, the savepoint is to be returned to
 )
@@ -22,6 +23,7 @@ const (
 type guardNames struct {
 	guard, foreign         string
 	set, release, rollback string
+	begin                  string // go-txdb's
 	check, restore         string // of deferred constraints
 	prepared               bool   // the server knows the statements
 }
@@ -34,6 +36,7 @@ func newGuardNames() guardNames {
 		set:      name + "_set",
 		release:  name + "_rel",
 		rollback: name + "_rb",
+		begin:    name + "_begin",
 		check:    name + "_chk",
 		restore:  name + "_res",
 	}
@@ -45,11 +48,10 @@ func newGuardNames() guardNames {
 // The guard is set by prepared statements rather than by a Query, because a Query would make the server send its answers
 // early, which costs a system call on both sides, and would drop the unnamed statement of the client.
 func (s *Session) ready(c *conn) {
-	if s.heldBegin != nil {
-		s.wbuf = append(s.wbuf, s.heldBegin...)
-		s.heldBegin, s.begun = nil, true
-		s.push(step{kind: 'Q', drop: true})
-		s.statements.unnamed = nil
+	if s.held {
+		s.prepareGuards()
+		s.run(s.names.begin)
+		s.held, s.begun = false, true
 	}
 	if s.tx.failed && s.tx.owner != c {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
@@ -67,6 +69,10 @@ func (s *Session) ready(c *conn) {
 }
 
 func (s *Session) openGuard() {
+	if s.guard == guardClean {
+		s.guard = guardRunning
+		return
+	}
 	if s.guard == guardFailed && !s.names.prepared { // nothing can be prepared in a failed transaction
 		s.internalQuery("ROLLBACK TO " + s.names.guard)
 		s.guard = guardRunning
@@ -89,7 +95,7 @@ func (s *Session) openGuard() {
 func (s *Session) closeGuard() {
 	s.closeForeign()
 	switch s.guard {
-	case guardDone:
+	case guardDone, guardClean:
 		s.internalQuery("RELEASE " + s.names.guard)
 	case guardFailed:
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.guard))
@@ -105,7 +111,7 @@ func (s *Session) openForeign() {
 
 func (s *Session) closeForeign() {
 	switch s.foreign {
-	case guardDone:
+	case guardDone, guardClean:
 		s.internalQuery("RELEASE " + s.names.foreign)
 	case guardFailed:
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
@@ -116,8 +122,11 @@ func (s *Session) closeForeign() {
 // settle notes how c's exchange has left its guard.
 func (s *Session) settle(c *conn) {
 	state := guardDone
-	if s.ex.failed {
+	switch {
+	case s.ex.failed:
 		state = guardFailed
+	case !s.ex.writes:
+		state = guardClean
 	}
 	switch {
 	case s.foreign == guardRunning:
@@ -139,6 +148,7 @@ func (s *Session) prepareGuards() {
 		return
 	}
 	s.names.prepared = true
+	s.prepareInternal(s.names.begin, "BEGIN")
 	s.prepareInternal(s.names.set, "SAVEPOINT "+s.names.guard)
 	s.prepareInternal(s.names.release, "RELEASE "+s.names.guard)
 	s.prepareInternal(s.names.rollback, "ROLLBACK TO "+s.names.guard)
@@ -155,15 +165,19 @@ func (s *Session) prepareInternal(name, sql string) {
 }
 
 // run executes a prepared statement that has neither parameters nor rows.
-func (s *Session) run(name string) {
+func (s *Session) run(name string) { s.runStep(name, step{drop: true}) }
+
+func (s *Session) runStep(name string, st step) {
 	s.wbuf = append(s.wbuf, 'B')
 	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+1+len(name)+1+6))
 	s.wbuf = append(s.wbuf, 0)
 	s.wbuf = append(s.wbuf, name...)
 	s.wbuf = append(s.wbuf, 0, 0, 0, 0, 0, 0, 0)
 	s.wbuf = append(s.wbuf, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0)
-	s.push(step{kind: 'B', drop: true})
-	s.push(step{kind: 'E', drop: true})
+	st.kind = 'B'
+	s.push(st)
+	st.kind = 'E'
+	s.push(st)
 }
 
 // internalQuery sends a Query whose answers nobody is told.

@@ -27,16 +27,26 @@ type step struct {
 	backend *backendStatement // of a Parse or Describe
 }
 
-func (s *Session) push(st step) { s.steps = append(s.steps, st) }
+// steps is a queue.
+type steps struct {
+	queue []step
+	head  int
+}
 
-func (s *Session) pop() step {
-	st := s.steps[0]
-	s.steps[0] = step{}
-	if s.steps = s.steps[1:]; len(s.steps) == 0 {
-		s.steps = s.steps[:0:cap(s.steps)]
+func (q *steps) push(st step) { q.queue = append(q.queue, st) }
+func (q *steps) len() int     { return len(q.queue) - q.head }
+func (q *steps) first() *step { return &q.queue[q.head] }
+
+func (q *steps) pop() step {
+	st := q.queue[q.head]
+	q.queue[q.head] = step{}
+	if q.head++; q.head == len(q.queue) {
+		q.queue, q.head = q.queue[:0], 0
 	}
 	return st
 }
+
+func (s *Session) push(st step) { s.steps.push(st) }
 
 // process hands on what has been read from the server. Caller must hold mu.
 func (s *Session) process() {
@@ -85,7 +95,7 @@ func (s *Session) deliver(b []byte) {
 	}
 }
 
-func (s *Session) dropping() bool { return len(s.steps) == 0 || s.steps[0].drop }
+func (s *Session) dropping() bool { return s.steps.len() == 0 || s.steps.first().drop }
 
 // message handles one message of the server.
 func (s *Session) message(m message) {
@@ -93,7 +103,7 @@ func (s *Session) message(m message) {
 	case 'D', 'd':
 		if !s.dropping() {
 			s.deliver(m)
-		} else if len(s.steps) > 0 && s.steps[0].collect && s.ex.collect != nil {
+		} else if s.steps.len() > 0 && s.steps.first().collect && s.ex.collect != nil {
 			s.ex.collect(m[11:]) // one column: its number and its length come first
 		}
 	case 'N':
@@ -122,10 +132,10 @@ func (s *Session) parameter(m message) {
 
 // answer handles what is neither data nor an end.
 func (s *Session) answer(m message) {
-	if len(s.steps) == 0 {
+	if s.steps.len() == 0 {
 		return
 	}
-	st := &s.steps[0]
+	st := s.steps.first()
 	switch m.kind() {
 	case 'C':
 		s.complete(st, m)
@@ -139,7 +149,7 @@ func (s *Session) answer(m message) {
 		}
 	}
 	if st.ends(m.kind()) {
-		done := s.pop()
+		done := s.steps.pop()
 		if done.kind == 'P' {
 			s.parsed(done, true)
 		}
@@ -166,8 +176,8 @@ func (st *step) ends(kind byte) bool {
 
 // inject delivers what is due of ours.
 func (s *Session) inject() {
-	for len(s.steps) > 0 && s.steps[0].kind == 0 {
-		s.deliver(s.pop().inject)
+	for s.steps.len() > 0 && s.steps.first().kind == 0 {
+		s.deliver(s.steps.pop().inject)
 	}
 }
 
@@ -243,10 +253,10 @@ func (s *Session) errorResponse(m message) {
 		s.fail(fmt.Errorf("txiso: the server ended the connection: %s", errorText(m)))
 		return
 	}
-	if len(s.steps) == 0 {
+	if s.steps.len() == 0 {
 		return
 	}
-	st := s.steps[0]
+	st := *s.steps.first()
 	switch {
 	case st.check && s.ex.failed: // the check of an exchange that had failed
 		s.skipToSync()
@@ -274,22 +284,22 @@ func (s *Session) errorResponse(m message) {
 
 // skipToSync drops the steps the server will not answer after an error in the extended protocol.
 func (s *Session) skipToSync() {
-	for len(s.steps) > 0 && s.steps[0].kind != 'S' {
-		if st := s.pop(); st.kind == 'P' {
+	for s.steps.len() > 0 && s.steps.first().kind != 'S' {
+		if st := s.steps.pop(); st.kind == 'P' {
 			s.parsed(st, false)
 		}
 	}
-	if len(s.steps) == 0 && s.ex.open { // it has not been sent yet
+	if s.steps.len() == 0 && s.ex.open { // it has not been sent yet
 		s.ex.skipping = true
 	}
 }
 
 // readyForQuery handles the end of the answer to a Query or a Sync.
 func (s *Session) readyForQuery(status byte) {
-	if len(s.steps) == 0 {
+	if s.steps.len() == 0 {
 		return
 	}
-	st := s.pop()
+	st := s.steps.pop()
 	switch {
 	case st.reset:
 		return

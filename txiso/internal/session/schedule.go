@@ -111,7 +111,7 @@ func (s *Session) progress(c *conn) {
 // pump reads from the server once, on behalf of whoever owns the exchange. Caller must hold mu.
 func (s *Session) pump(c *conn) {
 	s.reader = c
-	s.phys.SetReadDeadline(c.readDeadline)
+	s.readUntil(c.readDeadline)
 	free := s.rbuf[s.rw:]
 	s.mu.Unlock()
 	n, err := s.phys.Read(free)
@@ -161,7 +161,7 @@ func (s *Session) write(c *conn) {
 	for len(s.wbuf) > 0 {
 		buf := s.wbuf
 		s.wbuf = recycle(s.spare)
-		s.phys.SetWriteDeadline(c.writeDeadline)
+		s.writeUntil(c.writeDeadline)
 		s.mu.Unlock()
 		n, err := s.phys.Write(buf)
 		s.mu.Lock()
@@ -240,10 +240,26 @@ func (s *Session) interrupt(c *conn) {
 		if c.closed != nil || c.eof {
 			deadline = time.Unix(1, 0)
 		}
-		s.phys.SetReadDeadline(deadline)
+		s.readUntil(deadline)
 	}
 	if s.writing && s.owner == c {
-		s.phys.SetWriteDeadline(c.writeDeadline)
+		s.writeUntil(c.writeDeadline)
+	}
+}
+
+// readUntil and writeUntil bound reading from and writing to the server, also that which is under way.
+
+func (s *Session) readUntil(deadline time.Time) {
+	if deadline != s.readBy {
+		s.readBy = deadline
+		_ = s.phys.SetReadDeadline(deadline) // fails only on a closed connection, as the read will
+	}
+}
+
+func (s *Session) writeUntil(deadline time.Time) {
+	if deadline != s.writeBy {
+		s.writeBy = deadline
+		_ = s.phys.SetWriteDeadline(deadline)
 	}
 }
 
@@ -272,7 +288,7 @@ func (s *Session) endCopyIn() {
 	}
 	s.ex.copyIn = false
 	s.wbuf = encode(s.wbuf, &pgproto3.CopyFail{Message: "the client went away"})
-	if len(s.steps) > 0 && s.steps[0].kind != 'Q' {
+	if s.steps.len() > 0 && s.steps.first().kind != 'Q' {
 		s.wbuf = append(s.wbuf, syncMessage...)
 	}
 }

@@ -51,12 +51,12 @@ type Session struct {
 	canceling int
 
 	// guard.go, transaction.go
-	guard     guardState
-	tx        appTx
-	foreign   guardState // the guard of a statement that runs inside another connection's app transaction
-	heldBegin []byte     // go-txdb's BEGIN, kept until there is something to send behind it
-	begun     bool       // the outer transaction is open on the server
-	names     guardNames
+	guard   guardState
+	tx      appTx
+	foreign guardState // the guard of a statement that runs inside another connection's app transaction
+	held    bool       // go-txdb's BEGIN waits until there is something to send behind it
+	begun   bool       // the outer transaction is open on the server
+	names   guardNames
 
 	statements statementCache
 	deferred   deferredConstraints
@@ -64,13 +64,15 @@ type Session struct {
 	prepared   bool // this lease has run a PREPARE
 
 	// the wire
-	steps   []step
+	steps   steps
 	wbuf    []byte // not yet written
 	spare   []byte
 	writing bool
 	rbuf    []byte
-	rr, rw  int // rbuf[rr:rw] is read and not yet processed
-	passing int // bytes of a message that is passed on piecemeal and still to come
+	rr, rw  int       // rbuf[rr:rw] is read and not yet processed
+	readBy  time.Time // the read deadline that is set on phys
+	writeBy time.Time // the write deadline
+	passing int       // bytes of a message that is passed on piecemeal and still to come
 }
 
 // Open connects the physical connection described by cfg, whose database must be used by nobody else. ctx bounds the

@@ -50,7 +50,7 @@ func (s *Session) dial(context.Context, string, string) (net.Conn, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if !s.begun && s.heldBegin == nil && s.control != nil {
+	if !s.begun && !s.held && s.control != nil {
 		return nil, errClosed // no test is running in this session
 	}
 	return s.newConn(), nil

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"io"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -81,6 +82,10 @@ type queryString struct {
 func (s *Session) query(c *conn, m message) {
 	sql := text(m.body())
 	kind, single := sqltext.Simple(sql)
+	if kind == sqltext.None {
+		s.ping(c)
+		return
+	}
 	if single && !mayControl(kind) {
 		if kind == sqltext.Set {
 			s.noteSet(sql)
@@ -124,6 +129,17 @@ func (s *Session) sendQuery(c *conn, m message, copies, write bool) {
 	if along {
 		s.checkNow()
 	}
+}
+
+// ping answers a Query without a statement: pgx sends one to see whether a connection that was idle still works, so a look
+// at the physical one is what it asks for.
+func (s *Session) ping(c *conn) {
+	if _, ended := s.phys.peek(); ended {
+		s.fail(s.gone(io.ErrUnexpectedEOF))
+		return
+	}
+	s.emitBytes(c, []byte{'I', 0, 0, 0, 4})
+	s.finish()
 }
 
 // noteSet watches for settings that change what a name in a statement means.
