@@ -35,6 +35,7 @@ var testDependencies = map[string]string{
 
 // layers are the folders of the library from top to bottom: each imports only from below itself.
 var layers = []string{
+	"./txiso/internal/conformance", // tests only, of everything below
 	"./txiso/cmd/txiso",
 	"./txiso",
 	"./txiso/internal/lease",

@@ -1,0 +1,7 @@
+package conformance_test
+
+// areas are all behaviours.
+var areas = []area{
+	{"Statement errors", statementErrors},
+	{"App transactions", appTransactions},
+}
