@@ -3,6 +3,7 @@ package txiso
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -98,7 +99,13 @@ func (cfg Config) provision() (provision.Config, error) {
 	p := provision.Config{DSN: cfg.DSN, Seed: cfg.Seed.Run, SeedVersion: cfg.Seed.Version}
 	switch {
 	case cfg.Migrations != nil && cfg.Migrator != nil:
-		return p, fmt.Errorf("txiso: Config has both Migrations and Migrator; set one of them")
+		return p, errors.New("txiso: Config has both Migrations and Migrator; set one of them")
+	case cfg.Seed.Run != nil && cfg.Seed.Version == "":
+		return p, errors.New("txiso: Config.Seed has no Version, so a changed seed would go unnoticed; set Version, and change it whenever Run does")
+	case cfg.Seed.Run == nil && cfg.Seed.Version != "":
+		return p, errors.New("txiso: Config.Seed has a Version but nothing to run; set Run, or remove Version")
+	case cfg.BeginTimeout < 0:
+		return p, fmt.Errorf("txiso: Config.BeginTimeout is %v; set a positive duration, or none for ten seconds", cfg.BeginTimeout)
 	case cfg.Migrator != nil:
 		p.Migrator = cfg.Migrator
 	case cfg.Migrations != nil:
@@ -118,8 +125,9 @@ func (nothing) Migrate(context.Context, *sql.DB) error { return nil }
 // test is what one test holds.
 type test struct {
 	iso   *Iso
-	lease *lease.Lease
-	close []func()
+	begun sync.Mutex   // held while leasing
+	lease *lease.Lease // nil if there was none to be had
+	close []func()     // guarded by Iso.mu
 }
 
 // DB returns a database of t's own: an ordinary *sql.DB of pgx's stdlib, ready for parallel use. Whatever is done with it
@@ -143,13 +151,23 @@ func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool configuration; look for a wrong PG… variable in the environment: %v", err)
 	}
-	cfg.ConnConfig = held.lease.Config()
+	cfg.ConnConfig = held.lease.Config().Copy()
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool: %v", err)
 	}
-	held.atEnd(pool.Close)
+	held.atEnd(func() { closePool(pool) })
 	return pool
+}
+
+// closePool closes a pool without waiting for connections that the test has not released: Close waits for them, and a
+// test that failed before its Release would hang. They are closed when the test's session ends, a moment later.
+func closePool(pool *pgxpool.Pool) {
+	if pool.Stat().AcquiredConns() == 0 {
+		pool.Close()
+		return
+	}
+	go pool.Close()
 }
 
 // Private is a database with real commits, for t alone.
@@ -201,22 +219,39 @@ func (iso *Iso) test(t TB) *test {
 	if iso.err != nil {
 		t.Fatalf("%v", iso.err)
 	}
-	iso.mu.Lock()
-	held := iso.tests[t]
-	iso.mu.Unlock()
-	if held != nil {
-		return held
-	}
-	l, err := iso.pool.Get(t.Context(), t.Logf)
-	if err != nil {
+	held := iso.held(t)
+	if err := held.begin(t); err != nil {
 		t.Fatalf("%v", err)
 	}
-	held = &test{iso: iso, lease: l}
-	iso.mu.Lock()
-	iso.tests[t] = held
-	iso.mu.Unlock()
-	t.Cleanup(func() { held.end(t) })
 	return held
+}
+
+// held returns t's entry, which is there until t ends.
+func (iso *Iso) held(t TB) *test {
+	iso.mu.Lock()
+	defer iso.mu.Unlock()
+	held := iso.tests[t]
+	if held == nil {
+		held = &test{iso: iso}
+		iso.tests[t] = held
+		t.Cleanup(func() { held.end(t) })
+	}
+	return held
+}
+
+// begin leases what t runs on, unless another goroutine of t has done so.
+func (h *test) begin(t TB) error {
+	h.begun.Lock()
+	defer h.begun.Unlock()
+	if h.lease != nil {
+		return nil
+	}
+	if err := context.Cause(t.Context()); err != nil {
+		return fmt.Errorf("txiso: a database was asked for when the test's context had ended: %w; call DB or Pool in the test first, not in its Cleanup", err)
+	}
+	l, err := h.iso.pool.Get(t.Context(), t.Logf)
+	h.lease = l
+	return err
 }
 
 func (h *test) atEnd(f func()) {
@@ -233,6 +268,9 @@ func (h *test) end(t TB) {
 	h.iso.mu.Unlock()
 	for _, f := range h.close {
 		f()
+	}
+	if h.lease == nil {
+		return
 	}
 	ctx, done := context.WithTimeout(context.Background(), endTimeout)
 	defer done()

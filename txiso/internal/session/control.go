@@ -57,13 +57,19 @@ func (k *control) close() {
 	k.warm.Close()
 }
 
+// execer is what remains of driver.Execer. go-txdb's ExecContext would watch a context on a goroutine of its own; this
+// statement goes no further than this process, so there is nothing to cancel.
+type execer interface {
+	Exec(query string, args []driver.Value) (driver.Result, error)
+}
+
 // begin makes go-txdb open the outer transaction. It does so with its first statement, so it is given an empty one.
 func (k *control) begin(ctx context.Context) error {
 	tx, err := txdb.New(controlDriver, k.id).Connect(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.(driver.ExecerContext).ExecContext(context.WithoutCancel(ctx), ";", nil); err != nil {
+	if _, err := tx.(execer).Exec(";", nil); err != nil {
 		return errors.Join(err, tx.Close())
 	}
 	k.tx = tx
@@ -131,7 +137,7 @@ func (s *Session) controlMessage(c *conn, m message) {
 		s.held = true
 		s.controlDone(c, "BEGIN", 'T')
 	case kind == sqltext.Rollback:
-		s.sendReset(m)
+		s.sendReset()
 		s.controlDone(c, "ROLLBACK", 'I')
 	case kind == sqltext.None:
 		c.in = append(c.in, 'I', 0, 0, 0, 4)
@@ -153,27 +159,40 @@ func (s *Session) controlDone(c *conn, tag string, status byte) {
 	s.wakeAll()
 }
 
-// resetSQL undoes what a ROLLBACK leaves: session advisory locks, and the values that currval and lastval return.
-const resetSQL = "SELECT pg_catalog.pg_advisory_unlock_all();DISCARD SEQUENCES"
-
-// sendReset ends the outer transaction with go-txdb's ROLLBACK and makes the connection as good as new. DISCARD ALL would
+// What a ROLLBACK leaves behind: session advisory locks, and the values that currval and lastval return. DISCARD ALL would
 // throw away every plan, too.
-func (s *Session) sendReset(rollback message) {
+const (
+	unlockSQL  = "SELECT pg_catalog.pg_advisory_unlock_all()"
+	discardSQL = "DISCARD SEQUENCES"
+)
+
+// sendReset ends the outer transaction with go-txdb's ROLLBACK and makes the connection as good as new.
+func (s *Session) sendReset() {
 	if s.begun {
-		s.wbuf = append(s.wbuf, rollback...)
-		s.push(step{kind: 'Q', drop: true, reset: true})
-		sql := resetSQL
+		s.sendRollback()
 		if s.ddl || s.prepared || len(s.statements.names) >= maxStatements {
-			sql += ";DEALLOCATE ALL"
+			s.wbuf = appendQuery(s.wbuf, "DEALLOCATE ALL")
+			s.push(step{kind: 'Q', drop: true, reset: true})
 			s.statements.forget()
 			s.names.prepared = false
 			s.deferred.stale = s.deferred.stale || s.ddl
 		}
-		s.wbuf = appendQuery(s.wbuf, sql)
-		s.push(step{kind: 'Q', drop: true, reset: true})
 	}
 	s.held, s.begun = false, false
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
 	s.ddl, s.prepared = false, false
 	s.statements.unnamed = nil
+}
+
+func (s *Session) sendRollback() {
+	if !s.names.prepared { // the test has deallocated the statements
+		s.wbuf = appendQuery(s.wbuf, "ROLLBACK;"+unlockSQL+";"+discardSQL)
+		s.push(step{kind: 'Q', drop: true, reset: true})
+		return
+	}
+	s.run(s.names.end)
+	s.run(s.names.unlock)
+	s.run(s.names.discard)
+	s.wbuf = append(s.wbuf, syncMessage...)
+	s.push(step{kind: 'S', drop: true, reset: true})
 }

@@ -23,7 +23,8 @@ const (
 type guardNames struct {
 	guard, foreign         string
 	set, release, rollback string
-	begin                  string // go-txdb's
+	begin, end             string // of the outer transaction, go-txdb's
+	unlock, discard        string // what its ROLLBACK leaves
 	check, restore         string // of deferred constraints
 	prepared               bool   // the server knows the statements
 }
@@ -37,6 +38,9 @@ func newGuardNames() guardNames {
 		release:  name + "_rel",
 		rollback: name + "_rb",
 		begin:    name + "_begin",
+		end:      name + "_end",
+		unlock:   name + "_unl",
+		discard:  name + "_dis",
 		check:    name + "_chk",
 		restore:  name + "_res",
 	}
@@ -149,6 +153,9 @@ func (s *Session) prepareGuards() {
 	}
 	s.names.prepared = true
 	s.prepareInternal(s.names.begin, "BEGIN")
+	s.prepareInternal(s.names.end, "ROLLBACK")
+	s.prepareInternal(s.names.unlock, unlockSQL)
+	s.prepareInternal(s.names.discard, discardSQL)
 	s.prepareInternal(s.names.set, "SAVEPOINT "+s.names.guard)
 	s.prepareInternal(s.names.release, "RELEASE "+s.names.guard)
 	s.prepareInternal(s.names.rollback, "ROLLBACK TO "+s.names.guard)

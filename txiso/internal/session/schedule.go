@@ -83,6 +83,7 @@ func isCopy(kind byte) bool { return kind == 'd' || kind == 'c' || kind == 'f' }
 // finish ends the exchange under way and answers its ReadyForQuery. Caller must hold mu.
 func (s *Session) finish() {
 	c := s.owner
+	s.deliver(s.ex.held)
 	s.owner = nil
 	s.settle(c)
 	c.in = appendReady(c.in, s.status(c))

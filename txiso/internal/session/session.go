@@ -103,8 +103,8 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 }
 
 // Config returns a configuration whose connections are virtual connections of this session. They work between Start and
-// End; whoever opens them must close them.
-func (s *Session) Config() *pgx.ConnConfig { return s.virtual.Copy() }
+// End; whoever opens them must close them. Who changes it must change a copy.
+func (s *Session) Config() *pgx.ConnConfig { return s.virtual }
 
 // Start opens the outer transaction: go-txdb's BEGIN, which travels with the first statement that follows, so that
 // now() is the moment of that statement.
