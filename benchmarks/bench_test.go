@@ -19,8 +19,8 @@ const (
 	updatePlain  = `UPDATE t000 SET amount = amount + 1 WHERE name = $1`
 	countPlain   = `SELECT count(*) FROM t000 WHERE name = $1`
 	insertSample = `INSERT INTO customers (email, name) VALUES ($1, 'Ann')`
-	updateSample = `UPDATE customers SET name = 'Bob' WHERE email = $1`
-	countSample  = `SELECT count(*) FROM customers WHERE email = $1`
+	updateSample = `UPDATE customers SET name = 'Bob' WHERE email_key = $1`
+	countSample  = `SELECT count(*) FROM customers WHERE email_key = $1`
 )
 
 // subject is a schema and statements for it. Each takes a name that is different for every row.
@@ -89,6 +89,8 @@ func BenchmarkTest(b *testing.B) {
 			name := func(work string) string { return fmt.Sprintf("work=%s/schema=%s/workers=%d", work, s.name, workers) }
 			b.Run(name("insert"), func(b *testing.B) { compare(b, env, s.inserts(1)) })
 			b.Run(name("10inserts"), func(b *testing.B) { compare(b, env, s.inserts(10)) })
+			b.Run(name("10updates"), func(b *testing.B) { compare(b, env, s.repeat(s.update, 10)) })
+			b.Run(name("10counts"), func(b *testing.B) { compare(b, env, s.repeat(s.count, 10)) })
 			b.Run(name("10mixed"), func(b *testing.B) { compare(b, env, s.mixed(10)) })
 			if err := env.Close(); err != nil {
 				b.Fatal(err)
@@ -116,6 +118,7 @@ func run(b *testing.B, r *measure.Rounds) {
 	b.ReportMetric(floor.Sample.Spread(), floor.Name+"-spread")
 	for _, c := range r.Contenders[1:] {
 		b.ReportMetric(float64(c.Sample.Median())/float64(floor.Sample.Median()), c.Name+"/"+floor.Name)
+		b.ReportMetric(float64(c.Sample.Quantile(0.1))/float64(floor.Sample.Quantile(0.1)), c.Name+"/"+floor.Name+"-p10")
 		b.ReportMetric(c.Sample.Spread(), c.Name+"-spread")
 	}
 }
@@ -159,5 +162,16 @@ func BenchmarkSelect1(b *testing.B) {
 			}
 			run(b, r)
 		})
+	}
+}
+
+func (s subject) repeat(sql string, n int) measure.Test {
+	return func(ctx context.Context, db strategy.DB) error {
+		for i := range n {
+			if err := db.Exec(ctx, sql, keys[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
