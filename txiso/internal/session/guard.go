@@ -57,6 +57,9 @@ func (s *Session) ready(c *conn) {
 		s.run(s.names.begin)
 		s.held, s.begun = false, true
 	}
+	if s.foreign == guardRunning {
+		return // c's exchange is inside it
+	}
 	if s.tx.failed && s.tx.owner != c {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
 	}
@@ -121,6 +124,14 @@ func (s *Session) closeForeign() {
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
 	}
 	s.foreign = guardNone
+}
+
+// guardOf is the guard that c's statements run behind.
+func (s *Session) guardOf(c *conn) *guardState {
+	if s.tx.owner != nil && s.tx.owner != c {
+		return &s.foreign
+	}
+	return &s.guard
 }
 
 // settle notes how c's exchange has left its guard.

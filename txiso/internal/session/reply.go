@@ -19,6 +19,7 @@ type step struct {
 	end     bool // the last of what was sent of the exchange
 	check   bool // of the deferred constraints: an error is told
 	collect bool // rows go to ex.collect
+	syntax  bool // an error without a position is what is hoped for
 	reset   bool // the outer transaction ends here
 	inject  []byte
 
@@ -258,6 +259,9 @@ func (s *Session) errorResponse(m message) {
 	}
 	st := *s.steps.first()
 	switch {
+	case st.syntax && errorField(m.body(), 'P') == "":
+		s.skipToSync()
+		return
 	case st.check && s.ex.failed: // the check of an exchange that had failed
 		s.skipToSync()
 		return
@@ -308,6 +312,9 @@ func (s *Session) readyForQuery(status byte) {
 		return
 	}
 	if c := s.owner; c != nil && (st.end || !st.drop) {
+		if s.ex.syntax && !s.ex.failed {
+			status = s.status(c) // the failure is undone next
+		}
 		if s.tx.owner == c && s.foreign != guardRunning {
 			s.tx.failed = status == 'E'
 		}

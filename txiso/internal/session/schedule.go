@@ -24,6 +24,7 @@ type exchange struct {
 	held     []byte // the one that waits
 	commit   *commit
 	strings  queryString // what is left of a Query with several statements
+	syntax   bool        // the server is asked whether it can read the Query
 	pending  *statement  // transaction control that waits for the server to answer what is ahead of it
 	rest     []byte      // what is left of the batch behind it
 	collect  func(row []byte)

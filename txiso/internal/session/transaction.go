@@ -126,8 +126,8 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	case !inTx && st.Chain:
 		s.emitError(c, pgError("25P01", "COMMIT AND CHAIN can only be used in transaction blocks"))
 	case !inTx:
-		if s.guard == guardRunning { // in a string of several statements: it ends what is ahead of it
-			s.guard = guardDone
+		if g := s.guardOf(c); *g == guardRunning { // in a string of several statements: it ends what is ahead of it
+			*g = guardDone
 		}
 		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
 		s.emitComplete(c, "COMMIT")
@@ -159,8 +159,8 @@ func (s *Session) controlRollback(c *conn, st sqltext.Statement, inTx bool) {
 		s.emitError(c, pgError("25P01", "ROLLBACK AND CHAIN can only be used in transaction blocks"))
 		return
 	case !inTx:
-		if s.guard == guardRunning { // in a string of several statements: it undoes those ahead of it
-			s.guard = guardFailed
+		if g := s.guardOf(c); *g == guardRunning { // in a string of several statements: it undoes those ahead of it
+			*g = guardFailed
 		}
 		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
 	default:

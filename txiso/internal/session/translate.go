@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 
@@ -95,9 +96,10 @@ func (s *Session) query(c *conn, m message) {
 	}
 	sql = strings.Clone(sql)
 	q := queryString{sql: sql, statements: sqltext.Statements(nil, sql)}
-	control, copies, write := false, false, false
+	control, other, copies, write := false, false, false, false
 	for _, st := range q.statements {
 		control = control || mayControl(st.Kind)
+		other = other || !mayControl(st.Kind)
 		copies = copies || st.Kind == sqltext.Copy
 		write = write || writes(st.Kind, sql[st.Start:st.End])
 	}
@@ -107,7 +109,40 @@ func (s *Session) query(c *conn, m message) {
 	}
 	s.ex.writes = write
 	s.ex.strings = q
+	if other && !c.zombie {
+		s.checkSyntax(c)
+		return
+	}
 	s.continueStrings(c)
+}
+
+// checkSyntax asks the server whether it can read all of a Query before any of it is executed, as it would itself. The way
+// to ask is to have the whole string prepared: the server reads it and then refuses it, because there is more than one
+// statement. That error has no position, one of syntax has. The failure is then undone.
+func (s *Session) checkSyntax(c *conn) {
+	s.ready(c)
+	if s.tx.owner == c && !s.tx.failed {
+		s.internalQuery("SAVEPOINT " + s.names.foreign)
+	}
+	s.ex.syntax = true
+	s.bind()
+	s.wbuf = appendParse(s.wbuf, "", []byte(s.ex.strings.sql+"\x00\x00\x00"))
+	s.push(step{kind: 'P', syntax: true})
+	s.wbuf = append(s.wbuf, syncMessage...)
+	s.push(step{kind: 'S', drop: true, end: true})
+	s.statements.unnamed = nil
+}
+
+// syntaxChecked goes on with a Query that the server can read.
+func (s *Session) syntaxChecked(c *conn) {
+	s.ex.syntax = false
+	switch {
+	case s.ex.failed:
+	case s.tx.owner == c && !s.tx.failed:
+		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
+	case s.tx.owner != c:
+		*s.guardOf(c) = guardFailed
+	}
 }
 
 // sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
@@ -234,6 +269,8 @@ func (s *Session) opDone() {
 		return
 	case s.ex.commit != nil:
 		s.commitChecked(c)
+	case s.ex.syntax:
+		s.syntaxChecked(c)
 	}
 	switch {
 	case s.ex.failed && s.ex.open:
@@ -276,7 +313,7 @@ func (s *Session) commitChecked(c *conn) {
 
 // finishOrCheck ends the exchange, after the deferred constraints where that is still to be done.
 func (s *Session) finishOrCheck(c *conn) {
-	if !s.ex.checks && !s.ex.failed && s.guard == guardRunning && s.wantsCheck(c) {
+	if !s.ex.checks && !s.ex.failed && *s.guardOf(c) == guardRunning && s.wantsCheck(c) {
 		s.checkNow()
 		return
 	}
