@@ -136,3 +136,12 @@ func TestDefaultHomeOfRootIsReachable(t *testing.T) {
 		t.Errorf("home behind a closed door %s, %v", home, err)
 	}
 }
+
+func TestDirectoryWhoseMakerWasKilledIsFinished(t *testing.T) {
+	h := newHome(t)
+	c := h.cluster()
+	if err := errors.Join(os.Mkdir(c.dir, 0o700), os.Mkdir(c.private(), 0o700)); err != nil { // neither opened nor given away
+		t.Fatal(err)
+	}
+	connect(t, h.start())
+}

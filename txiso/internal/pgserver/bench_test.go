@@ -4,6 +4,7 @@ package pgserver
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,7 +48,7 @@ func benchmarkInitdb(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := c.makeDirs(); err != nil {
+	if err := errors.Join(c.makeDir(), c.makeServerDirs()); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

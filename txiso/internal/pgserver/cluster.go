@@ -61,17 +61,18 @@ func (c *cluster) socketDir() string {
 	return filepath.Join("/tmp", c.name)
 }
 
-// makeDirs creates the cluster's directories, or checks that they are ours. As root the outer one stays root's: the files that we write
-// must not be in a directory where somebody else can put a symbolic link.
-func (c *cluster) makeDirs() error {
-	self := account{uid: os.Geteuid(), gid: os.Getegid(), name: "ourselves"}
+// makeDir makes the cluster's directory. As root it stays root's: the files that we write must not be in a directory where somebody else can
+// put a symbolic link.
+func (c *cluster) makeDir() error {
 	mode := fs.FileMode(0o700)
 	if c.account.switched {
 		mode = 0o711
 	}
-	if err := makeDir(c.dir, mode, self); err != nil {
-		return err
-	}
+	return makeDir(c.dir, mode, account{uid: os.Geteuid(), gid: os.Getegid(), name: "ourselves"})
+}
+
+// makeServerDirs makes the directories of the server's account, or checks that they are its. The caller holds the lock.
+func (c *cluster) makeServerDirs() error {
 	if err := makeDir(c.private(), 0o700, c.account); err != nil {
 		return err
 	}

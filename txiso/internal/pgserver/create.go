@@ -78,7 +78,10 @@ func (c *cluster) checkReachable(ctx context.Context) error {
 	}
 	cmd := c.account.command(ctx, "/bin/sh", "-c", `cd -- "$1"`, "sh", c.private())
 	err := cmd.Run()
-	if _, refused := err.(*exec.ExitError); refused && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return fmt.Errorf("txiso: creating the data directory: %w", context.Cause(ctx))
+	}
+	if _, refused := err.(*exec.ExitError); refused {
 		return fmt.Errorf("txiso: the server runs as user %s because PostgreSQL refuses to run as root, and that user cannot enter %s: "+
 			"set TXISO_HOME to a directory that it can reach (for instance /var/tmp/txiso), or run the tests as another user", c.account.name, c.private())
 	}

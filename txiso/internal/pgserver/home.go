@@ -60,27 +60,29 @@ func makeHome(home string, a account) error {
 	return nil
 }
 
-// makeDir creates one directory for an account, or accepts the one that the account owns. Anybody else's is refused, never changed.
+// makeDir makes a directory for an account, or accepts the one that the account owns, or finishes one of ours whose maker was killed on the way.
+// Anybody else's is refused, never changed.
 func makeDir(dir string, mode fs.FileMode, owner account) error {
-	err := os.Mkdir(dir, mode)
-	if errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return homeError(dir, err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return homeError(dir, err)
+	}
+	if !info.IsDir() || ownerOf(info) != os.Geteuid() {
 		return checkOwner(dir, owner)
 	}
-	if err == nil {
-		err = errors.Join(os.Chmod(dir, mode), owner.adopt(dir))
+	if info.Mode().Perm() != mode {
+		err = os.Chmod(dir, mode) // whatever our umask
+	}
+	if err == nil && owner.switched {
+		err = os.Lchown(dir, owner.uid, owner.gid)
 	}
 	if err != nil {
 		return homeError(dir, err)
 	}
 	return nil
-}
-
-// adopt gives the account a file that we have just made.
-func (a account) adopt(path string) error {
-	if !a.switched {
-		return nil
-	}
-	return os.Lchown(path, a.uid, a.gid)
 }
 
 func checkOwner(dir string, a account) error {

@@ -55,7 +55,7 @@ func (c *cluster) start(ctx context.Context) (*Server, error) {
 	if s, err := c.adopt(ctx); err != nil || s == up {
 		return c.server(err)
 	}
-	if err := c.makeDirs(); err != nil {
+	if err := c.makeDir(); err != nil {
 		return nil, err
 	}
 	l, err := openLock(c.lockFile())
@@ -91,6 +91,9 @@ func (c *cluster) bringUp(ctx context.Context) error {
 		return nil
 	case s == unguarded:
 		return c.guard(ctx)
+	}
+	if err := c.makeServerDirs(); err != nil {
+		return err
 	}
 	existed, err := c.usableData()
 	if err != nil {

@@ -4,6 +4,7 @@ package pgserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -313,7 +314,7 @@ func wantOnlyData(t *testing.T, c *cluster) {
 func TestHalfMadeDataDirectoriesAreNotUsedAndRemoved(t *testing.T) {
 	h := newHome(t)
 	c := h.cluster()
-	if err := c.makeDirs(); err != nil {
+	if err := errors.Join(c.makeDir(), c.makeServerDirs()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Join(c.private(), "new-1", "base"), 0o700); err != nil {
@@ -358,7 +359,7 @@ func TestStartStopsWhenItsContextEnds(t *testing.T) {
 func TestStartGivesUpWaitingForTheLockWhenItsContextEnds(t *testing.T) {
 	h := newHome(t)
 	c := h.cluster()
-	if err := c.makeDirs(); err != nil {
+	if err := errors.Join(c.makeDir(), c.makeServerDirs()); err != nil {
 		t.Fatal(err)
 	}
 	l, err := openLock(c.lockFile())
