@@ -22,9 +22,9 @@ type Contender struct {
 	perTurn int // tests that a worker runs in a turn
 }
 
-// turn is how long a turn should take: long enough to see costs that a strategy puts off to its next test, short enough
-// for the others to come before the machine has changed its mind.
-const turn = 5 * time.Millisecond
+// turn is how long a turn should take: long enough to forget who came before (the processor's caches and the server's
+// unfinished business), short enough for the others to come before the machine has changed its mind.
+const turn = 30 * time.Millisecond
 
 // Rounds lets contenders take turns. Workers says how many tests run at the same time.
 type Rounds struct {
@@ -60,26 +60,27 @@ func (r *Rounds) Round(ctx context.Context) error {
 	return nil
 }
 
-// turn returns the time per test.
+// turn returns the time per test. The first tenth of a turn is not counted.
 func (r *Rounds) turn(ctx context.Context, c *Contender) (time.Duration, error) {
-	began := time.Now()
-	var err error
-	if r.Workers == 1 {
-		err = r.tests(ctx, c, 0)
-	} else {
-		err = r.workers(ctx, c)
+	if err := r.tests(ctx, c, c.perTurn/10); err != nil {
+		return 0, fmt.Errorf("%s: %w", c.Name, err)
 	}
-	if err != nil {
+	began := time.Now()
+	if err := r.tests(ctx, c, c.perTurn); err != nil {
 		return 0, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	return time.Since(began) / time.Duration(c.perTurn*r.Workers), nil
 }
 
-func (r *Rounds) workers(ctx context.Context, c *Contender) error {
+// tests runs n tests in each worker.
+func (r *Rounds) tests(ctx context.Context, c *Contender, n int) error {
+	if r.Workers == 1 {
+		return r.serial(ctx, c, 0, n)
+	}
 	errs := make([]error, r.Workers)
 	var group sync.WaitGroup
 	for worker := range r.Workers {
-		group.Go(func() { errs[worker] = r.tests(ctx, c, worker) })
+		group.Go(func() { errs[worker] = r.serial(ctx, c, worker, n) })
 	}
 	group.Wait()
 	for _, err := range errs {
@@ -90,9 +91,8 @@ func (r *Rounds) workers(ctx context.Context, c *Contender) error {
 	return nil
 }
 
-// tests runs a worker's share of a turn.
-func (r *Rounds) tests(ctx context.Context, c *Contender, worker int) error {
-	for range c.perTurn {
+func (r *Rounds) serial(ctx context.Context, c *Contender, worker, n int) error {
+	for range n {
 		db, err := c.Strategy.Begin(ctx, worker)
 		if err != nil {
 			return err
