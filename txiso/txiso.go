@@ -184,11 +184,7 @@ func (iso *Iso) Clone(t TB) *Private {
 	if iso.err != nil {
 		t.Fatalf("%v", iso.err)
 	}
-	prov, err := iso.pool.Provisioner(t.Context(), t.Logf)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	clone, err := prov.Clone(t.Context())
+	clone, err := iso.pool.Clone(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

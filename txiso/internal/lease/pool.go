@@ -8,11 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/txiso/txiso-go/txiso/internal/pgserver"
 	"github.com/txiso/txiso-go/txiso/internal/provision"
 	"github.com/txiso/txiso-go/txiso/internal/session"
@@ -25,15 +23,8 @@ type Config struct {
 	Session   session.Options
 }
 
-const (
-	// rememberFailure is for how long a server or a migration that has failed is not tried again, so that hundreds of
-	// tests do not each wait for the same time-out.
-	rememberFailure = 10 * time.Second
-	// crowded bounds the wait for a free connection on a server that has none left.
-	crowded = 30 * time.Second
-	// freshFor is how long a session that was in use needs no look at whether its database is still ours.
-	freshFor = time.Second
-)
+// freshFor is how long a session that was in use needs no look at whether its database is still ours.
+const freshFor = time.Second
 
 // ErrClosed is returned by Get after Close.
 var ErrClosed = errors.New("txiso: Close was called; no database can be had after it")
@@ -44,8 +35,9 @@ type Pool struct {
 
 	opening sync.Mutex // held while prov is opened
 
-	mu       sync.Mutex
-	prov     *provision.Provisioner
+	mu       sync.Mutex             // guards what follows
+	prov     *provision.Provisioner // nil until it is needed
+	former   []*provision.Provisioner
 	idle     []*Lease // the one used last is at the end: it is the warmest
 	leased   int
 	failure  error
@@ -111,19 +103,7 @@ func (l *Lease) usable(ctx context.Context) bool {
 
 // make leases another worker database and opens a session on it.
 func (p *Pool) make(ctx context.Context, logf func(string, ...any)) (*Lease, error) {
-	prov, err := p.Provisioner(ctx, logf)
-	if err != nil {
-		return nil, err
-	}
-	var l *Lease
-	err = p.retryCrowded(ctx, func() error {
-		l, err = p.open(ctx, prov)
-		return err
-	})
-	if err != nil {
-		return nil, p.remember(ctx, err)
-	}
-	return l, nil
+	return onServer(ctx, p, logf, p.open)
 }
 
 func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, error) {
@@ -142,84 +122,11 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 	return &Lease{Session: s, pool: p, db: db}, nil
 }
 
-// retryCrowded repeats f while the server has no connection to give (SQLSTATE 53300).
-func (p *Pool) retryCrowded(ctx context.Context, f func() error) error {
-	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		err := f()
-		var pe *pgconn.PgError
-		if !errors.As(err, &pe) || pe.Code != "53300" {
-			return err
-		}
-		if time.Since(began) > crowded {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return fmt.Errorf("txiso: the server had no free connection for %v; this process holds %d for running tests: raise max_connections, or run fewer tests at once with -parallel or -p: %w",
-				crowded, p.leased, err)
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-time.After(pause):
-		}
-	}
-}
-
-// Provisioner returns the pool's provisioner, which it opens at the first call: on the configured server, or on the
-// embedded one.
-func (p *Pool) Provisioner(ctx context.Context, logf func(string, ...any)) (*provision.Provisioner, error) {
-	p.opening.Lock()
-	defer p.opening.Unlock()
-	p.mu.Lock()
-	prov, failure, closed := p.prov, p.failure, p.closed
-	recent := time.Since(p.failedAt) < rememberFailure
-	p.mu.Unlock()
-	switch {
-	case closed:
-		return nil, ErrClosed
-	case failure != nil && recent:
-		return nil, failure
-	case prov != nil:
-		return prov, nil
-	}
-	err := p.retryCrowded(ctx, func() error {
-		var err error
-		prov, err = p.openProvisioner(ctx, logf)
-		return err
+// Clone returns a private database, see [provision.Provisioner.Clone].
+func (p *Pool) Clone(ctx context.Context, logf func(string, ...any)) (*provision.CloneDB, error) {
+	return onServer(ctx, p, logf, func(ctx context.Context, prov *provision.Provisioner) (*provision.CloneDB, error) {
+		return prov.Clone(ctx)
 	})
-	if err != nil {
-		return nil, p.remember(ctx, err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.prov = prov
-	return prov, nil
-}
-
-func (p *Pool) openProvisioner(ctx context.Context, logf func(string, ...any)) (*provision.Provisioner, error) {
-	cfg := p.cfg.Provision
-	if cfg.DSN == "" {
-		cfg.DSN = os.Getenv("TXISO_DSN")
-	}
-	if cfg.DSN == "" {
-		server := p.cfg.Server
-		server.Logf = logf
-		running, err := pgserver.Start(ctx, server)
-		if err != nil {
-			return nil, err
-		}
-		cfg.DSN = running.DSN()
-	}
-	return provision.Open(ctx, cfg)
-}
-
-// remember keeps a failure that the next test would only wait for again. That of a context is the caller's own.
-func (p *Pool) remember(ctx context.Context, err error) error {
-	if ctx.Err() == nil && !errors.Is(err, provision.ErrLost) {
-		p.mu.Lock()
-		p.failure, p.failedAt = err, time.Now()
-		p.mu.Unlock()
-	}
-	return err
 }
 
 // End rolls back what the test did and gives the lease back. It returns what the test must be told, see session.End.
@@ -270,14 +177,18 @@ func (l *Lease) discard(ctx context.Context) error {
 // runs loses its database's protection, so Close belongs behind the last one.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
-	idle, prov := p.idle, p.prov
-	p.idle, p.prov, p.closed = nil, nil, true
+	idle, open := p.idle, p.former
+	if p.prov != nil {
+		open = append(open, p.prov)
+	}
+	p.idle, p.prov, p.former, p.closed = nil, nil, nil, true
 	p.mu.Unlock()
 	for _, l := range idle {
 		l.giveUp()
 	}
-	if prov == nil {
-		return nil
+	var errs []error
+	for _, prov := range open {
+		errs = append(errs, prov.Close(ctx))
 	}
-	return prov.Close(ctx)
+	return errors.Join(errs...)
 }

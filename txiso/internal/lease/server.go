@@ -1,0 +1,188 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/txiso/txiso-go/txiso/internal/pgserver"
+	"github.com/txiso/txiso-go/txiso/internal/provision"
+)
+
+const (
+	// rememberFailure is for how long a server or a migration that has failed is not tried again, so that hundreds of
+	// tests do not each wait for the same time-out.
+	rememberFailure = 10 * time.Second
+	// crowded bounds the wait for a free connection on a server that has none left.
+	crowded = 30 * time.Second
+)
+
+// SQLSTATEs, PostgreSQL manual, appendix A.
+const (
+	tooManyConnections = "53300"
+	adminShutdown      = "57P01"
+	crashShutdown      = "57P02"
+	cannotConnectNow   = "57P03"
+)
+
+// onServer calls f with the pool's provisioner. It waits for a server that has no connection to give, starts an embedded
+// one that has gone away since, and remembers what failed.
+func onServer[T any](ctx context.Context, p *Pool, logf func(string, ...any), f func(context.Context, *provision.Provisioner) (T, error)) (result T, err error) {
+	for try := 0; ; try++ {
+		prov, err := p.provisioner(ctx, logf)
+		if err != nil {
+			return result, err
+		}
+		err = p.whenCrowded(ctx, func() error {
+			result, err = f(ctx, prov)
+			return err
+		})
+		switch {
+		case err == nil:
+			return result, nil
+		case errors.Is(err, provision.ErrClosed):
+			return result, ErrClosed
+		case try == 0 && p.dsn() == "" && unreachable(err):
+			p.replace(prov)
+		default:
+			return result, p.remember(ctx, err)
+		}
+	}
+}
+
+// provisioner returns the pool's provisioner, which it opens at the first call: on the configured server, or on the
+// embedded one.
+func (p *Pool) provisioner(ctx context.Context, logf func(string, ...any)) (*provision.Provisioner, error) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	prov, err := p.opened()
+	if prov != nil || err != nil {
+		return prov, err
+	}
+	err = p.whenCrowded(ctx, func() error {
+		prov, err = p.openProvisioner(ctx, logf)
+		return err
+	})
+	if err != nil {
+		return nil, p.remember(ctx, err)
+	}
+	if !p.keep(prov) {
+		return nil, errors.Join(ErrClosed, prov.Close(ctx))
+	}
+	return prov, nil
+}
+
+// opened returns the provisioner if there is one, or why there will be none.
+func (p *Pool) opened() (*provision.Provisioner, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return nil, ErrClosed
+	case p.failure != nil && time.Since(p.failedAt) < rememberFailure:
+		return nil, p.failure
+	}
+	return p.prov, nil
+}
+
+// keep makes prov the pool's, unless Close was called while it was opened.
+func (p *Pool) keep(prov *provision.Provisioner) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.prov = prov
+	}
+	return !p.closed
+}
+
+// replace makes the next call open another provisioner, and so start the server, because this one's does not answer.
+// Leases of it may still be in use, so it is closed with the pool only.
+func (p *Pool) replace(prov *provision.Provisioner) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.prov == prov {
+		p.prov, p.former = nil, append(p.former, prov)
+	}
+}
+
+func (p *Pool) openProvisioner(ctx context.Context, logf func(string, ...any)) (*provision.Provisioner, error) {
+	cfg := p.cfg.Provision
+	if cfg.DSN = p.dsn(); cfg.DSN == "" {
+		server := p.cfg.Server
+		server.Logf = logf
+		running, err := pgserver.Start(ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		cfg.DSN = running.DSN()
+	}
+	return provision.Open(ctx, cfg)
+}
+
+// dsn is empty for the embedded server.
+func (p *Pool) dsn() string {
+	if p.cfg.Provision.DSN != "" {
+		return p.cfg.Provision.DSN
+	}
+	return os.Getenv("TXISO_DSN")
+}
+
+// whenCrowded repeats f while the server has no connection to give.
+func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
+	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+		err := f()
+		if sqlState(err) != tooManyConnections {
+			return err
+		}
+		if time.Since(began) > crowded {
+			return p.crowdedError(fmt.Sprint("for ", crowded), err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(p.crowdedError("until the test's context ended", err), context.Cause(ctx))
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (p *Pool) crowdedError(duration string, err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Errorf("txiso: the server had no free connection %s; this process holds %d for running tests and %d for those to come: "+
+		"raise max_connections, or run fewer tests at once with -parallel or -p: %w", duration, p.leased, len(p.idle), err)
+}
+
+// remember keeps a failure that the next test would only wait for again. That of a context is the caller's own, and a
+// server that is gone may be back for the next test.
+func (p *Pool) remember(ctx context.Context, err error) error {
+	if ctx.Err() == nil && !errors.Is(err, provision.ErrLost) && !unreachable(err) {
+		p.mu.Lock()
+		p.failure, p.failedAt = err, time.Now()
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// unreachable tells that nobody answers at a server's address, or that the server starts or stops. A time-out is none:
+// to wait for it once is enough.
+func unreachable(err error) bool {
+	switch sqlState(err) {
+	case adminShutdown, crashShutdown, cannotConnectNow:
+		return true
+	case "":
+		var failed *pgconn.ConnectError
+		return errors.As(err, &failed) && !pgconn.Timeout(err)
+	}
+	return false
+}
+
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}

@@ -1,0 +1,183 @@
+package txiso_test
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/txiso/txiso-go/txiso"
+)
+
+// open opens a database of the registered driver. It does not close it.
+func open(t *testing.T, name string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("txiso", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func closeDB(t *testing.T, db *sql.DB) {
+	t.Helper()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheSameNameIsTheSameSession(t *testing.T) {
+	t.Parallel()
+	one, two := open(t, t.Name()), open(t, t.Name())
+	defer closeDB(t, two)
+	insertCustomer(t, one, "ann@example.com")
+	if n := customers(t, two); n != 1 {
+		t.Errorf("%d customers, want 1", n)
+	}
+	closeDB(t, one)
+	if n := customers(t, two); n != 1 {
+		t.Errorf("%d customers after the other was closed, want 1", n)
+	}
+}
+
+func TestOtherNamesAreOtherData(t *testing.T) {
+	t.Parallel()
+	one, two := open(t, t.Name()+"/one"), open(t, t.Name()+"/two")
+	defer closeDB(t, one)
+	defer closeDB(t, two)
+	insertCustomer(t, one, "ann@example.com")
+	if n := customers(t, two); n != 0 {
+		t.Errorf("%d customers under another name", n)
+	}
+	insertCustomer(t, two, "ann@example.com")
+}
+
+func TestAReopenedNameStartsClean(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		db := open(t, t.Name())
+		if n := customers(t, db); n != 0 {
+			t.Errorf("%d customers", n)
+		}
+		insertCustomer(t, db, "ann@example.com")
+		closeDB(t, db)
+		if err := db.Ping(); err == nil {
+			t.Error("Ping works after Close")
+		}
+	}
+}
+
+func TestClosingADatabaseThatWasNeverUsedEndsNothing(t *testing.T) {
+	t.Parallel()
+	used, unused := open(t, t.Name()), open(t, t.Name())
+	defer closeDB(t, used)
+	insertCustomer(t, used, "ann@example.com")
+	closeDB(t, unused)
+	closeDB(t, unused) // twice is once
+	if n := customers(t, used); n != 1 {
+		t.Errorf("%d customers, want 1", n)
+	}
+}
+
+func TestDatabasesOfOneNameOpenedAtOnceShareItsSession(t *testing.T) {
+	t.Parallel()
+	const handles = 6
+	var group sync.WaitGroup
+	dbs := make([]*sql.DB, handles)
+	for i := range dbs {
+		dbs[i] = open(t, t.Name())
+		group.Go(func() { insertCustomer(t, dbs[i], string(rune('a'+i))+"@example.com") })
+	}
+	group.Wait()
+	for _, db := range dbs {
+		if n := customers(t, db); n != handles {
+			t.Errorf("%d customers, want %d", n, handles)
+		}
+	}
+	for _, db := range dbs {
+		closeDB(t, db)
+	}
+}
+
+// The pool of database/sql may close all its connections; the session is there until the database is closed.
+func TestTheSessionOutlivesItsConnections(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.Name())
+	defer closeDB(t, db)
+	db.SetMaxIdleConns(0)
+	insertCustomer(t, db, "ann@example.com")
+	if n := customers(t, db); n != 1 {
+		t.Errorf("%d customers, want 1", n)
+	}
+}
+
+func TestClosingTellsWhatTheTestCouldNotHaveSeen(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.Name())
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("INSERT INTO customers (email, name) VALUES ('ann@example.com', 'Ann')"); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "INSERT INTO customers (email, name) VALUES ('bob@example.com', 'Bob')")
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	err = db.Close()
+	if err == nil {
+		t.Fatal("Close says nothing about the statement that was undone with another connection's transaction")
+	}
+	expectError(t, err.Error(), "1 statement(s) ran on another connection", "register_test.go:", "Clone")
+}
+
+func TestAWrongConfigIsToldByOpen(t *testing.T) {
+	t.Parallel()
+	_, err := sql.Open("txiso-unusable", t.Name())
+	if err == nil {
+		t.Fatal("sql.Open accepts a Config with Migrations and Migrator")
+	}
+	expectError(t, err.Error(), "both Migrations and Migrator", "set one of them")
+}
+
+func TestADriverNameCannotBeTakenTwice(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if got, _ := recover().(string); !strings.Contains(got, "twice") {
+			t.Errorf("Register of a name that is taken: panic %q", got)
+		}
+	}()
+	txiso.Register("txiso", txiso.Config{})
+}
+
+func TestADriverGivesNoConnectionsWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.Name())
+	defer closeDB(t, db)
+	_, err := db.Driver().Open("x")
+	if err == nil {
+		t.Fatal("Driver.Open gives a connection that nothing ends")
+	}
+	expectError(t, err.Error(), "use sql.Open")
+}
+
+func TestAClosedDatabaseIsClosedAsDatabaseSQLSays(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.Name())
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDB(t, db)
+	if err := db.PingContext(t.Context()); err == nil || err.Error() != "sql: database is closed" {
+		t.Errorf("Ping after Close: %v", err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "SELECT 1"); err == nil {
+		t.Error("a connection of a closed database runs a statement")
+	}
+	if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+		t.Log(err)
+	}
+}
