@@ -21,6 +21,7 @@ type control struct {
 	id   string
 	conn *conn       // the virtual connection
 	warm driver.Conn // pgx stdlib's connection over it, kept open from lease to lease
+	txdb driver.Connector
 	tx   driver.Conn // go-txdb's connection of the lease; nil in between
 }
 
@@ -53,8 +54,9 @@ func newControl(ctx context.Context, s *Session) (*control, error) {
 }
 
 func (k *control) close() {
+	_ = k.rollback() // fails: the session does not take it any more, and the server rolls back by itself
 	controls.Delete(k.id)
-	k.warm.Close()
+	_ = k.warm.Close()
 }
 
 // execer is what remains of driver.Execer. go-txdb's ExecContext would watch a context on a goroutine of its own; this
@@ -65,14 +67,15 @@ type execer interface {
 
 // begin makes go-txdb open the outer transaction. It does so with its first statement, so it is given an empty one.
 func (k *control) begin(ctx context.Context) error {
-	tx, err := txdb.New(controlDriver, k.id).Connect(ctx)
+	k.txdb = txdb.New(controlDriver, k.id)
+	tx, err := k.txdb.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.(execer).Exec(";", nil); err != nil {
-		return errors.Join(err, tx.Close())
-	}
 	k.tx = tx
+	if _, err := tx.(execer).Exec(";", nil); err != nil {
+		return errors.Join(err, k.rollback())
+	}
 	return nil
 }
 
@@ -82,7 +85,11 @@ func (k *control) rollback() error {
 	if k.tx = nil; tx == nil {
 		return nil
 	}
-	return tx.Close()
+	err := tx.Close()
+	if db := k.txdb.Driver().(*txdb.TxDriver).DB(); err != nil && db != nil {
+		err = errors.Join(err, db.Close()) // go-txdb keeps it when the ROLLBACK fails
+	}
+	return err
 }
 
 // registryDriver is the driver that go-txdb finds in database/sql's registry.

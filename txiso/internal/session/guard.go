@@ -149,8 +149,7 @@ func (s *Session) settle(c *conn) {
 		if s.ex.writes && !s.ex.failed {
 			s.tx.foreignWrites++
 		}
-	case s.tx.owner == c:
-	case s.guard == guardRunning:
+	case s.tx.owner == nil && s.guard == guardRunning:
 		s.guard = state
 	}
 	if s.ex.failed && s.ddl {

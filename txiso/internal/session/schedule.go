@@ -17,7 +17,7 @@ type exchange struct {
 	skipping bool   // an error was answered here: everything up to Sync is to be ignored
 	failed   bool   // the server answered with an error
 	copyIn   bool   // the server wants CopyData
-	copies   bool   // it has a COPY, and nothing may be sent behind that ahead of time
+	alone    bool   // nothing may be sent behind it ahead of time
 	writes   bool   // it may have changed data
 	checks   bool   // the deferred constraints are being checked
 	hold     bool   // its CommandComplete waits for the deferred constraints to be checked

@@ -123,14 +123,12 @@ func (s *Session) Start(ctx context.Context) error {
 // the outer transaction back. The answer of the ROLLBACK is not waited for: a session that did not survive it shows
 // that at its next use. It returns what went wrong in the test in a way that the test could not have seen.
 func (s *Session) End(ctx context.Context) (findings []string, err error) {
-	if err := s.hangUp(ctx); err != nil {
-		return s.lost, err
-	}
+	hung := s.hangUp(ctx)
 	err = s.control.rollback()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		err = s.err
+	if hung != nil {
+		err = hung
 	}
 	return s.lost, err
 }

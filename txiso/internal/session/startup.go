@@ -80,6 +80,9 @@ func (s *Session) handshake(c *conn) {
 			return
 		}
 		s.startup(c, binary.BigEndian.Uint32(buf[4:]), buf[8:size])
+		if c.eof {
+			return
+		}
 		c.out.drop(size)
 	}
 	if c.started {

@@ -16,7 +16,7 @@ type statement struct {
 	parse   []byte // the Parse message of an unnamed statement
 	writes  bool
 	set     bool // SET CONSTRAINTS
-	copies  bool
+	alone   bool
 }
 
 // backendStatement is a prepared statement on the server. The virtual connections share them, and they outlive the
@@ -29,7 +29,7 @@ type backendStatement struct {
 	describe []byte // the answer to Describe, once known
 	writes   bool
 	set      bool
-	copies   bool
+	alone    bool
 }
 
 // statementCache knows what is prepared on the server.
@@ -83,7 +83,7 @@ func (s *Session) parse(c *conn, m message) {
 	}
 	if len(name) == 0 {
 		c.unnamed = &statement{
-			parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, copies: kind == sqltext.Copy,
+			parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
 		}
 		s.forward(c, m, step{kind: 'P', conn: c})
 		s.statements.unnamed = c
@@ -148,7 +148,7 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 	}
 	b = &backendStatement{
 		name: s.statements.freeName(name), key: string(rest), prepared: true,
-		writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, copies: kind == sqltext.Copy,
+		writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
 	}
 	s.statements.names[b.name] = b
 	c.remember(name, b.statement())
@@ -156,7 +156,7 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 }
 
 func (b *backendStatement) statement() *statement {
-	return &statement{backend: b, writes: b.writes, set: b.set, copies: b.copies}
+	return &statement{backend: b, writes: b.writes, set: b.set, alone: b.alone}
 }
 
 // sendParse sends a Parse message with another name. rest is the message behind the name.
@@ -274,7 +274,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 		return
 	}
 	s.ex.writes = s.ex.writes || stmt.writes
-	s.ex.copies = s.ex.copies || stmt.copies
+	s.ex.alone = s.ex.alone || stmt.alone
 	s.tx.constraints = s.tx.constraints || stmt.set
 	s.noteTx(c)
 	if stmt.backend == nil {

@@ -91,20 +91,20 @@ func (s *Session) query(c *conn, m message) {
 		if kind == sqltext.Set {
 			s.noteSet(sql)
 		}
-		s.sendQuery(c, m, kind == sqltext.Copy, writes(kind, sql))
+		s.sendQuery(c, m, alone(kind), writes(kind, sql))
 		return
 	}
 	sql = strings.Clone(sql)
 	q := queryString{sql: sql, statements: sqltext.Statements(nil, sql)}
-	control, other, copies, write := false, false, false, false
+	control, other, last, write := false, false, false, false
 	for _, st := range q.statements {
 		control = control || mayControl(st.Kind)
 		other = other || !mayControl(st.Kind)
-		copies = copies || st.Kind == sqltext.Copy
+		last = last || alone(st.Kind)
 		write = write || writes(st.Kind, sql[st.Start:st.End])
 	}
 	if !control {
-		s.sendQuery(c, m, copies, write)
+		s.sendQuery(c, m, last, write)
 		return
 	}
 	s.ex.writes = write
@@ -146,7 +146,7 @@ func (s *Session) syntaxChecked(c *conn) {
 }
 
 // sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
-func (s *Session) sendQuery(c *conn, m message, copies, write bool) {
+func (s *Session) sendQuery(c *conn, m message, alone, write bool) {
 	if c.zombie {
 		s.emitAborted(c)
 		s.finish()
@@ -159,7 +159,7 @@ func (s *Session) sendQuery(c *conn, m message, copies, write bool) {
 	s.wbuf = append(s.wbuf, m...)
 	s.statements.unnamed = nil
 	s.ex.hold = s.wantsCheck(c)
-	along := s.ex.hold && !copies && !s.deferred.stale
+	along := s.ex.hold && !alone && !s.deferred.stale
 	s.push(step{kind: 'Q', end: !along})
 	if along {
 		s.checkNow()
@@ -251,7 +251,7 @@ func (s *Session) sync(c *conn) {
 		s.finishOrCheck(c)
 		return
 	}
-	if s.wantsCheck(c) && !s.deferred.stale && !s.ex.copies {
+	if s.wantsCheck(c) && !s.deferred.stale && !s.ex.alone {
 		s.appendCheck() // its error comes where that of the commit at Sync comes
 	}
 	s.wbuf = append(s.wbuf, syncMessage...)
@@ -390,6 +390,16 @@ func mayControl(k sqltext.Kind) bool {
 	switch k {
 	case sqltext.Begin, sqltext.Commit, sqltext.Rollback, sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo,
 		sqltext.SetTransaction, sqltext.SetLocal, sqltext.SetConstraints, sqltext.PrepareTransaction:
+		return true
+	}
+	return false
+}
+
+// alone reports whether nothing may be sent behind a statement before it is over: it may want data from the client, or
+// take the session's own prepared statements away.
+func alone(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.Copy, sqltext.Deallocate, sqltext.Discard, sqltext.Do, sqltext.Call, sqltext.Other:
 		return true
 	}
 	return false
