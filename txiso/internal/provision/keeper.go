@@ -89,8 +89,13 @@ func (k *keeper) forgetTemplate() {
 	k.template = nil
 }
 
+// close gives the locks back and ends the connection. The server would do the former for the latter, but a moment later,
+// and who leases next would make another database.
 func (k *keeper) close(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !k.link.lost() {
+		_, _ = k.link.conn.Exec(ctx, "SELECT pg_advisory_unlock_all()").ReadAll()
+	}
 	return k.link.close(ctx)
 }
