@@ -85,7 +85,7 @@ func (s subject) inserts(n int) measure.Test {
 func BenchmarkTest(b *testing.B) {
 	for _, workers := range []int{1, 8} {
 		for _, s := range subjects() {
-			env := strategy.NewEnv(b.Context(), s.config, workers, b.Logf)
+			env := strategy.ConfigEnv(b.Context(), s.config, workers, b.Logf)
 			name := func(work string) string { return fmt.Sprintf("work=%s/schema=%s/workers=%d", work, s.name, workers) }
 			b.Run(name("insert"), func(b *testing.B) { compare(b, env, s.inserts(1)) })
 			b.Run(name("10inserts"), func(b *testing.B) { compare(b, env, s.inserts(10)) })
@@ -125,7 +125,7 @@ func run(b *testing.B, r *measure.Rounds) {
 
 func rounds(b *testing.B, env *strategy.Env, test measure.Test) *measure.Rounds {
 	r := &measure.Rounds{Test: test, Workers: env.Workers}
-	for _, named := range strategy.All() {
+	for _, named := range strategy.Cheap() {
 		s, err := named.New(b.Context(), env)
 		if err != nil {
 			b.Fatal(err)
@@ -144,7 +144,7 @@ func rounds(b *testing.B, env *strategy.Env, test measure.Test) *measure.Rounds 
 func BenchmarkSelect1(b *testing.B) {
 	for _, workers := range []int{1, 8} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
-			env := strategy.NewEnv(b.Context(), subjects()[0].config, workers, b.Logf)
+			env := strategy.ConfigEnv(b.Context(), subjects()[0].config, workers, b.Logf)
 			defer env.Close()
 			r := &measure.Rounds{Workers: workers, Test: func(ctx context.Context, db strategy.DB) error {
 				_, err := db.QueryInt(ctx, `SELECT 1`)

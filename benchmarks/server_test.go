@@ -20,7 +20,7 @@ func BenchmarkConnections(b *testing.B) {
 	b.Setenv("TXISO_IDLE_TIMEOUT", "1s")
 	const tests = 1000
 	observed := subjects()[1]
-	env := strategy.NewEnv(b.Context(), txiso.Config{}, 1, b.Logf)
+	env := strategy.ConfigEnv(b.Context(), txiso.Config{}, 1, b.Logf)
 	defer env.Close()
 	cfg, err := env.Private()
 	if err != nil {

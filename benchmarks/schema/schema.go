@@ -56,15 +56,16 @@ CREATE INDEX ON %[1]s (parent_id);
 `, name, parent)
 }
 
+// fill gives rows negative ids, which the sequences of the tests never reach.
 func fill(name string, i, rows int) string {
 	if rows == 0 {
 		return ""
 	}
 	parent := "NULL"
 	if i%10 != 0 {
-		parent = "g"
+		parent = "-g"
 	}
-	return fmt.Sprintf("INSERT INTO %s (parent_id, name, amount) SELECT %s, 'seed ' || g, g FROM generate_series(1, %d) g;\n",
+	return fmt.Sprintf("INSERT INTO %s (id, parent_id, name, amount) SELECT -g, %s, 'seed ' || g, g FROM generate_series(1, %d) g;\n",
 		name, parent, rows)
 }
 

@@ -2,25 +2,43 @@ package strategy
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/txiso/txiso-go/benchmarks/faketest"
+	"github.com/txiso/txiso-go/benchmarks/schema"
 	"github.com/txiso/txiso-go/txiso"
 )
 
 // Env is where strategies run: the server that TXISO_DSN names, else txiso's embedded one. Every database in it belongs to
 // txiso, so what a killed run leaves behind is collected by a later one.
 type Env struct {
-	Config  txiso.Config // of the databases
-	Workers int
+	Schema  schema.Schema // what strategies create that do not copy; empty for other migrations than its own
+	Config  txiso.Config  // of the databases
+	Workers int           // how many tests run at the same time
 
 	iso  *txiso.Iso
 	hold *faketest.T
 }
 
-// NewEnv returns an Env for databases of cfg. logf gets the one line that is printed when an embedded server is created.
-func NewEnv(ctx context.Context, cfg txiso.Config, workers int, logf func(string, ...any)) *Env {
+// NewEnv returns an Env for databases of a schema. logf is that of [ConfigEnv].
+func NewEnv(ctx context.Context, s schema.Schema, workers int, logf func(string, ...any)) *Env {
+	cfg := txiso.Config{Migrations: s.Migrations}
+	if s.Fill != "" {
+		cfg.Seed = txiso.Seed{Version: fmt.Sprintf("%d rows", s.Rows), Run: func(ctx context.Context, db *sql.DB) error {
+			_, err := db.ExecContext(ctx, s.Fill)
+			return err
+		}}
+	}
+	env := ConfigEnv(ctx, cfg, workers, logf)
+	env.Schema = s
+	return env
+}
+
+// ConfigEnv returns an Env for databases of cfg. logf gets the one line that is printed when an embedded server is created.
+func ConfigEnv(ctx context.Context, cfg txiso.Config, workers int, logf func(string, ...any)) *Env {
 	env := &Env{Config: cfg, Workers: workers, iso: txiso.New(cfg), hold: faketest.New(ctx, "env")}
 	env.hold.Log = logf
 	return env

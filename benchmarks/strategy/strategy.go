@@ -39,8 +39,18 @@ func All() []Named {
 		{"txiso", NewTxiso},
 		{"txiso-pgxpool", NewTxisoPool},
 		{"txdb", NewTxdb},
+		{"delete", NewDelete},
+		{"truncate", NewTruncate},
+		{"recreate", NewRecreate},
+		{"migrate", NewMigrate},
+		{"clone-wal", NewCloneWAL},
+		{"clone-file", NewCloneFile},
+		{"txiso-clone", NewTxisoClone},
 	}
 }
+
+// Cheap returns those that cost about as much as a test itself, and plain go-txdb.
+func Cheap() []Named { return All()[:4] }
 
 // sqlDB is a *sql.DB or a *sql.Tx.
 type sqlDB struct {

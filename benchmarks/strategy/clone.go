@@ -1,0 +1,79 @@
+package strategy
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// clone creates a database from a template for each test, connects to it, and drops it behind the test.
+type clone struct {
+	admin    *sql.DB
+	template *pgx.ConnConfig
+	how      string // WAL_LOG or FILE_COPY (manual, CREATE DATABASE)
+	tests    []cloned
+}
+
+type cloned struct {
+	name string
+	db   *sql.DB
+}
+
+// NewCloneWAL is STRATEGY WAL_LOG, PostgreSQL's default.
+func NewCloneWAL(ctx context.Context, env *Env) (Strategy, error) {
+	return newClone(ctx, env, "WAL_LOG")
+}
+
+// NewCloneFile is STRATEGY FILE_COPY, what servers before PostgreSQL 15 do without being asked.
+func NewCloneFile(ctx context.Context, env *Env) (Strategy, error) {
+	return newClone(ctx, env, "FILE_COPY")
+}
+
+func newClone(ctx context.Context, env *Env, how string) (Strategy, error) {
+	template, err := env.Private()
+	if err != nil {
+		return nil, err
+	}
+	maintenance, err := env.Private()
+	if err != nil {
+		return nil, err
+	}
+	return &clone{admin: stdlib.OpenDB(*maintenance), template: template, how: how, tests: make([]cloned, env.Workers)}, nil
+}
+
+func (s *clone) Begin(ctx context.Context, worker int) (DB, error) {
+	name := "txisobench_" + strings.ToLower(rand.Text())
+	_, err := s.admin.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %q STRATEGY %s", name, s.template.Database, s.how))
+	if err != nil {
+		return nil, err
+	}
+	cfg := s.template.Copy()
+	cfg.Database = name
+	s.tests[worker] = cloned{name, stdlib.OpenDB(*cfg)}
+	return sqlDB{s.tests[worker].db}, nil
+}
+
+func (s *clone) End(ctx context.Context, worker int) error {
+	t := s.tests[worker]
+	s.tests[worker] = cloned{}
+	if t.db == nil {
+		return nil
+	}
+	err := t.db.Close()
+	_, dropErr := s.admin.ExecContext(ctx, "DROP DATABASE "+t.name+" WITH (FORCE)")
+	return errors.Join(err, dropErr)
+}
+
+// Close drops what tests that were interrupted have left.
+func (s *clone) Close() (err error) {
+	for worker := range s.tests {
+		err = errors.Join(err, s.End(context.Background(), worker))
+	}
+	return errors.Join(err, s.admin.Close())
+}
