@@ -6,24 +6,34 @@ import (
 
 // deferredConstraints knows what has to be checked where a commit would check it.
 type deferredConstraints struct {
-	stale   bool
-	names   []string // the initially deferred constraints, qualified and quoted
-	others  bool     // there are deferrable ones that are initially immediate
-	changed bool     // since the statements that check were prepared
+	stale    bool
+	names    []string // the initially deferred constraints, qualified and quoted
+	others   bool     // there are deferrable ones that are initially immediate
+	distrust bool     // reading can run functions of the schema, which may write
+	changed  bool     // since the statement that restores the modes was prepared
 }
 
 // listDeferrable lists the deferrable constraints: D and the name of one that is initially deferred, I of one that is not.
-// Constraint triggers are in pg_constraint, too (manual 53.13).
+// Constraint triggers are in pg_constraint, too (manual 53.13). V tells that a view, a policy or an operator can run a
+// function of the schema: dependencies on PostgreSQL's own functions are not recorded.
 const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
-	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable`
+	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
+	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_proc'::regclass ` +
+	`AND classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass))`
 
 func (d *deferredConstraints) add(row []byte) {
-	if row[0] == 'I' {
+	switch row[0] {
+	case 'V':
+		d.distrust = true
+	case 'I':
 		d.others = true
-		return
+	case 'D':
+		d.names = append(d.names, string(row[1:]))
 	}
-	d.names = append(d.names, string(row[1:]))
 }
+
+// changes reports whether a statement may change data, given whether it does by the look of it.
+func (s *Session) changes(writes bool) bool { return writes || s.deferred.stale || s.deferred.distrust }
 
 // mustCheck reports whether a transaction that ends now may have left deferred checks to be done.
 func (s *Session) mustCheck(wrote, setConstraints bool) bool {
@@ -47,27 +57,59 @@ func (d *deferredConstraints) restoreSQL() string {
 func (s *Session) appendCheck() {
 	s.ex.checks = true
 	s.bind()
+	s.prepareRestore()
+	s.runStep(s.names.check, step{drop: true, check: true})
+	s.runStep(s.names.restore, step{drop: true, check: true})
+}
+
+func (s *Session) prepareRestore() {
 	s.prepareGuards()
 	if s.deferred.changed {
 		s.deferred.changed = false
 		s.prepareInternal(s.names.restore, s.deferred.restoreSQL())
 	}
-	s.runStep(s.names.check, step{drop: true, check: true})
-	s.runStep(s.names.restore, step{drop: true, check: true})
 }
 
 // checkNow sends the check behind what the server has answered already; c's ReadyForQuery waits for it.
 func (s *Session) checkNow() {
 	if s.deferred.stale {
-		s.deferred = deferredConstraints{changed: true}
-		s.ex.collect = s.deferred.add
-		s.bind()
-		s.wbuf = appendQuery(s.wbuf, listDeferrable)
-		s.statements.unnamed = nil
-		s.push(step{kind: 'Q', drop: true, collect: true, end: true})
+		s.list()
 		return
 	}
 	s.appendCheck()
+	s.endInternal()
+}
+
+// list asks the server what is deferrable. What was to be done with the answer goes on in listed.
+func (s *Session) list() {
+	s.deferred = deferredConstraints{changed: true}
+	s.ex.collect = s.deferred.add
+	s.bind()
+	s.wbuf = appendQuery(s.wbuf, listDeferrable)
+	s.statements.unnamed = nil
+	s.push(step{kind: 'Q', drop: true, collect: true, end: true})
+}
+
+// listed goes on when the list is there. Inside an app transaction there is nothing to check, but constraints that it has
+// made have the mode that the check before it left behind, not their own.
+func (s *Session) listed(c *conn) {
+	s.ex.collect = nil
+	if s.ex.commit != nil || s.tx.owner != c {
+		s.checkNow()
+		return
+	}
+	s.ex.ddl = false
+	if s.tx.constraints || len(s.deferred.names) == 0 {
+		s.finishOrCheck(c)
+		return
+	}
+	s.bind()
+	s.prepareRestore()
+	s.run(s.names.restore)
+	s.endInternal()
+}
+
+func (s *Session) endInternal() {
 	s.wbuf = append(s.wbuf, syncMessage...)
-	s.push(step{kind: 'S', end: true})
+	s.push(step{kind: 'S', drop: true, end: true})
 }

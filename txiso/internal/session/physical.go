@@ -24,9 +24,18 @@ type physical struct {
 	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
 }
 
+// noTimeouts keeps settings of a role, a database or the server from ending a connection that waits in a transaction
+// between two statements, as every connection here does, or that waits for the next test.
+const noTimeouts = `SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings ` +
+	`WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout') AND setting <> '0'`
+
 func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
 	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := pc.Exec(ctx, noTimeouts).ReadAll(); err != nil {
+		pc.Close(ctx)
 		return nil, err
 	}
 	if err := pc.SyncConn(ctx); err != nil {

@@ -108,7 +108,7 @@ func (s *Session) message(m message) {
 			s.ex.collect(m[11:]) // one column: its number and its length come first
 		}
 	case 'N':
-		if !s.dropping() {
+		if !s.dropping() || s.steps.len() > 0 && s.steps.first().check {
 			s.deliver(m)
 		}
 	case 'S':
@@ -208,7 +208,7 @@ func (s *Session) noteTag(tag string) {
 		s.prepared = true
 	default:
 		if changesSchema(tag) {
-			s.ddl = true
+			s.ddl, s.ex.ddl = true, true
 			s.deferred.stale = true
 			s.statements.invalidate()
 		}

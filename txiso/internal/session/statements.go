@@ -273,7 +273,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 		s.bindUnknown(c, portal, name, rest, m, ok)
 		return
 	}
-	s.ex.writes = s.ex.writes || stmt.writes
+	s.ex.writes = s.ex.writes || s.changes(stmt.writes)
 	s.ex.alone = s.ex.alone || stmt.alone
 	s.tx.constraints = s.tx.constraints || stmt.set
 	s.noteTx(c)

@@ -24,7 +24,8 @@ type appTx struct {
 
 // commit is a COMMIT that waits for its deferred constraints to be checked.
 type commit struct {
-	chain bool
+	chain    bool
+	implicit bool // it ends what is ahead of it in a string of statements, not an app transaction
 }
 
 // status is the transaction status that c is told with ReadyForQuery.
@@ -125,12 +126,12 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	switch {
 	case !inTx && st.Chain:
 		s.emitError(c, pgError("25P01", "COMMIT AND CHAIN can only be used in transaction blocks"))
+	case !inTx && *s.guardOf(c) == guardRunning && s.wantsCheck(c):
+		s.ex.commit = &commit{implicit: true}
+		s.checkNow()
+		return true
 	case !inTx:
-		if g := s.guardOf(c); *g == guardRunning { // in a string of several statements: it ends what is ahead of it
-			*g = guardDone
-		}
-		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
-		s.emitComplete(c, "COMMIT")
+		s.committedAhead(c)
 	case s.status(c) == 'E':
 		s.endFailed(c, st.Chain)
 		s.emitComplete(c, "ROLLBACK")
@@ -142,6 +143,15 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 		s.committed(c, st.Chain)
 	}
 	return false
+}
+
+// committedAhead answers a COMMIT outside a transaction, which in a string of several statements ends what is ahead of it.
+func (s *Session) committedAhead(c *conn) {
+	if g := s.guardOf(c); *g == guardRunning {
+		*g = guardDone
+	}
+	s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
+	s.emitComplete(c, "COMMIT")
 }
 
 // committed ends c's app transaction successfully.

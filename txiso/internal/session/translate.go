@@ -107,7 +107,7 @@ func (s *Session) query(c *conn, m message) {
 		s.sendQuery(c, m, last, write)
 		return
 	}
-	s.ex.writes = write
+	s.ex.writes = s.changes(write)
 	s.ex.strings = q
 	if other && !c.zombie {
 		s.checkSyntax(c)
@@ -152,7 +152,7 @@ func (s *Session) sendQuery(c *conn, m message, alone, write bool) {
 		s.finish()
 		return
 	}
-	s.ex.writes = write
+	s.ex.writes = s.changes(write)
 	s.noteTx(c)
 	s.ready(c)
 	s.bind()
@@ -264,8 +264,7 @@ func (s *Session) opDone() {
 	s.ex.bound = false
 	switch {
 	case s.ex.collect != nil && !s.ex.failed:
-		s.ex.collect = nil
-		s.checkNow()
+		s.listed(c)
 		return
 	case s.ex.commit != nil:
 		s.commitChecked(c)
@@ -301,20 +300,31 @@ func (s *Session) resume(c *conn) {
 }
 
 func (s *Session) commitChecked(c *conn) {
-	chain := s.ex.commit.chain
+	commit := s.ex.commit
 	s.ex.commit = nil
-	if s.ex.failed {
+	switch {
+	case s.ex.failed && !commit.implicit:
 		s.undo()
 		s.endTx(c, false)
-		return
+	case s.ex.failed:
+	case commit.implicit:
+		s.ex.checks = false // what follows in the string has its own
+		s.committedAhead(c)
+	default:
+		s.ex.checks = false
+		s.committed(c, commit.chain)
 	}
-	s.committed(c, chain)
 }
 
 // finishOrCheck ends the exchange, after the deferred constraints where that is still to be done.
 func (s *Session) finishOrCheck(c *conn) {
-	if !s.ex.checks && !s.ex.failed && *s.guardOf(c) == guardRunning && s.wantsCheck(c) {
+	switch {
+	case s.ex.checks || s.ex.failed || *s.guardOf(c) != guardRunning:
+	case s.wantsCheck(c):
 		s.checkNow()
+		return
+	case s.tx.owner == c && s.ex.ddl && !s.tx.failed:
+		s.list()
 		return
 	}
 	s.finish()
@@ -396,10 +406,10 @@ func mayControl(k sqltext.Kind) bool {
 }
 
 // alone reports whether nothing may be sent behind a statement before it is over: it may want data from the client, or
-// take the session's own prepared statements away.
+// take the session's own prepared statements away, or change the constraints.
 func alone(k sqltext.Kind) bool {
 	switch k {
-	case sqltext.Copy, sqltext.Deallocate, sqltext.Discard, sqltext.Do, sqltext.Call, sqltext.Other:
+	case sqltext.Copy, sqltext.Deallocate, sqltext.Discard, sqltext.DDL, sqltext.Do, sqltext.Call, sqltext.Other:
 		return true
 	}
 	return false
