@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unsafe"
 
@@ -251,7 +252,7 @@ func (s *Session) described(st *step, m message) {
 func (s *Session) errorResponse(m message) {
 	if severity := errorField(m.body(), 'V'); severity == "FATAL" || severity == "PANIC" {
 		s.deliver(m)
-		s.fail(fmt.Errorf("txiso: the server ended the connection: %s", errorText(m)))
+		s.fail(fmt.Errorf("txiso: %w: %s", errServerGone, errorText(m)))
 		return
 	}
 	if s.steps.len() == 0 {
@@ -351,7 +352,10 @@ func (s *Session) gone(err error) error {
 	if s.err != nil {
 		return s.err
 	}
-	return fmt.Errorf("txiso: the connection to the server was lost, %w; look at the server's log for the reason", errors.Join(errServerGone, err))
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // io.EOF would tell the client that all is well
+	}
+	return fmt.Errorf("txiso: %w: %w; look at the server's log for the reason", errServerGone, err)
 }
 
 var errServerGone = errors.New("the server went away")

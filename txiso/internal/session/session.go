@@ -161,9 +161,6 @@ var (
 // fail makes the session unusable. Caller must hold mu.
 func (s *Session) fail(err error) {
 	if s.err == nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
 		s.err = err
 	}
 	s.wakeAll()

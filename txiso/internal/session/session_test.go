@@ -402,7 +402,7 @@ func TestALostServerIsNamed(t *testing.T) {
 	_, err = conn.Exec(t.Context(), "SELECT pg_terminate_backend(pg_backend_pid())")
 	expect(t, "the statement", code(err), "57P01")
 	_, err = pgx.ConnectConfig(t.Context(), s.Config())
-	if err == nil || !strings.Contains(err.Error(), "the server ended the connection: FATAL: terminating connection due to administrator command (SQLSTATE 57P01)") {
+	if err == nil || !strings.Contains(err.Error(), "txiso: the server went away: FATAL: terminating connection due to administrator command (SQLSTATE 57P01)") {
 		t.Errorf("connecting afterwards: %v", err)
 	}
 	if s.Alive() || s.Err() == nil {
