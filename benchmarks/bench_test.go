@@ -8,76 +8,22 @@ import (
 	"github.com/txiso/txiso-go/benchmarks/measure"
 	"github.com/txiso/txiso-go/benchmarks/schema"
 	"github.com/txiso/txiso-go/benchmarks/strategy"
+	"github.com/txiso/txiso-go/benchmarks/work"
 	"github.com/txiso/txiso-go/migrations"
 	"github.com/txiso/txiso-go/txiso"
 )
 
-// insertPlain and insertSample are one insert into the plain schema, without deferrable constraints, and into the sample
-// schema, which has initially deferred ones.
-const (
-	insertPlain  = `INSERT INTO t000 (name, amount) VALUES ($1, 1)`
-	updatePlain  = `UPDATE t000 SET amount = amount + 1 WHERE name = $1`
-	countPlain   = `SELECT count(*) FROM t000 WHERE name = $1`
-	insertSample = `INSERT INTO customers (email, name) VALUES ($1, 'Ann')`
-	updateSample = `UPDATE customers SET name = 'Bob' WHERE email_key = $1`
-	countSample  = `SELECT count(*) FROM customers WHERE email_key = $1`
-)
-
-// subject is a schema and statements for it. Each takes a name that is different for every row.
+// subject is a schema and statements for it.
 type subject struct {
-	name                  string
-	config                txiso.Config
-	insert, update, count string
+	name   string
+	config txiso.Config
+	work.Statements
 }
 
 func subjects() []subject {
 	return []subject{
-		{"plain", txiso.Config{Migrations: schema.New(10, 0).Migrations}, insertPlain, updatePlain, countPlain},
-		{"sample", txiso.Config{Migrations: migrations.FS}, insertSample, updateSample, countSample},
-	}
-}
-
-var keys = func() (keys [50]string) {
-	for i := range keys {
-		keys[i] = fmt.Sprintf("key%d@example.com", i)
-	}
-	return keys
-}()
-
-// mixed is a test of n statements outside transactions: an insert, a query that sees it, an update of it, and so on.
-func (s subject) mixed(n int) measure.Test {
-	return func(ctx context.Context, db strategy.DB) error {
-		for i := range n {
-			key := keys[i/3]
-			var err error
-			switch i % 3 {
-			case 0:
-				err = db.Exec(ctx, s.insert, key)
-			case 1:
-				var rows int
-				if rows, err = db.QueryInt(ctx, s.count, key); err == nil && rows != 1 {
-					err = fmt.Errorf("got %d rows, want 1", rows)
-				}
-			case 2:
-				err = db.Exec(ctx, s.update, key)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
-// inserts is a test of n inserts outside transactions.
-func (s subject) inserts(n int) measure.Test {
-	return func(ctx context.Context, db strategy.DB) error {
-		for i := range n {
-			if err := db.Exec(ctx, s.insert, keys[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		{"plain", txiso.Config{Migrations: schema.New(10, 0).Migrations}, work.Plain},
+		{"sample", txiso.Config{Migrations: migrations.FS}, work.Sample},
 	}
 }
 
@@ -87,11 +33,11 @@ func BenchmarkTest(b *testing.B) {
 		for _, s := range subjects() {
 			env := strategy.ConfigEnv(b.Context(), s.config, workers, b.Logf)
 			name := func(work string) string { return fmt.Sprintf("work=%s/schema=%s/workers=%d", work, s.name, workers) }
-			b.Run(name("insert"), func(b *testing.B) { compare(b, env, s.inserts(1)) })
-			b.Run(name("10inserts"), func(b *testing.B) { compare(b, env, s.inserts(10)) })
-			b.Run(name("10updates"), func(b *testing.B) { compare(b, env, s.repeat(s.update, 10)) })
-			b.Run(name("10counts"), func(b *testing.B) { compare(b, env, s.repeat(s.count, 10)) })
-			b.Run(name("10mixed"), func(b *testing.B) { compare(b, env, s.mixed(10)) })
+			b.Run(name("insert"), func(b *testing.B) { compare(b, env, s.Inserts(1)) })
+			b.Run(name("10inserts"), func(b *testing.B) { compare(b, env, s.Inserts(10)) })
+			b.Run(name("10updates"), func(b *testing.B) { compare(b, env, s.Updates(10)) })
+			b.Run(name("10counts"), func(b *testing.B) { compare(b, env, s.Counts(10)) })
+			b.Run(name("10mixed"), func(b *testing.B) { compare(b, env, s.Mixed(10)) })
 			if err := env.Close(); err != nil {
 				b.Fatal(err)
 			}
@@ -100,10 +46,10 @@ func BenchmarkTest(b *testing.B) {
 }
 
 // compare runs rounds of all the cheap strategies and reports them as multiples of floor.
-func compare(b *testing.B, env *strategy.Env, test measure.Test) { run(b, rounds(b, env, test)) }
+func compare(b *testing.B, env *strategy.Env, test measure.Test) { ratios(b, rounds(b, env, test)) }
 
-// run runs rounds and reports the medians as multiples of the first contender's.
-func run(b *testing.B, r *measure.Rounds) {
+// ratios runs rounds and reports the medians as multiples of the first contender's.
+func ratios(b *testing.B, r *measure.Rounds) {
 	if err := r.Warm(b.Context()); err != nil {
 		b.Fatal(err)
 	}
@@ -146,7 +92,7 @@ func BenchmarkSelect1(b *testing.B) {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			env := strategy.ConfigEnv(b.Context(), subjects()[0].config, workers, b.Logf)
 			defer env.Close()
-			r := &measure.Rounds{Workers: workers, Test: func(ctx context.Context, db strategy.DB) error {
+			r := &measure.Rounds{Workers: workers, Test: func(ctx context.Context, db strategy.DB, _ int) error {
 				_, err := db.QueryInt(ctx, `SELECT 1`)
 				return err
 			}}
@@ -160,18 +106,7 @@ func BenchmarkSelect1(b *testing.B) {
 				defer kept.EndAll(b.Context())
 				r.Contenders = append(r.Contenders, &measure.Contender{Name: named.Name, Strategy: kept})
 			}
-			run(b, r)
+			ratios(b, r)
 		})
-	}
-}
-
-func (s subject) repeat(sql string, n int) measure.Test {
-	return func(ctx context.Context, db strategy.DB) error {
-		for i := range n {
-			if err := db.Exec(ctx, sql, keys[i]); err != nil {
-				return err
-			}
-		}
-		return nil
 	}
 }

@@ -35,7 +35,7 @@ func BenchmarkConnections(b *testing.B) {
 		iso := txiso.New(observed.config)
 		for range tests {
 			t := faketest.New(b.Context(), "test")
-			if _, err := iso.DB(t).Exec(observed.insert, keys[0]); err != nil {
+			if _, err := iso.DB(t).Exec(observed.Insert, "ann@example.com"); err != nil {
 				b.Fatal(err)
 			}
 			if err := t.End(); err != nil {

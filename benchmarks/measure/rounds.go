@@ -10,21 +10,28 @@ import (
 	"github.com/txiso/txiso-go/benchmarks/strategy"
 )
 
-// Test is what a test does with its database.
-type Test func(ctx context.Context, db strategy.DB) error
+// Test is what a test does with its database. Tests are numbered, so that they can write different rows.
+type Test func(ctx context.Context, db strategy.DB, number int) error
 
 // Contender is a strategy and what it took so far.
 type Contender struct {
 	Name     string
 	Strategy strategy.Strategy
 	Sample   Sample // time per test, one value a turn
+	Tests    int    // that were timed
 
-	perTurn int // tests that a worker runs in a turn
+	perTurn int           // tests that a worker runs in a turn
+	spent   time.Duration // in turns
+	numbers []int         // of each worker's next test
 }
 
-// turn is how long a turn should take: long enough to forget who came before (the processor's caches and the server's
-// unfinished business), short enough for the others to come before the machine has changed its mind.
-const turn = 30 * time.Millisecond
+const (
+	// turn is how long a turn should take: long enough to forget who came before (the processor's caches and the server's
+	// unfinished business), short enough for the others to come before the machine has changed its mind.
+	turn = 40 * time.Millisecond
+	// fewest is how many turns a contender gets even when they take long.
+	fewest = 3
+)
 
 // Rounds lets contenders take turns. Workers says how many tests run at the same time.
 type Rounds struct {
@@ -33,59 +40,102 @@ type Rounds struct {
 	Workers    int
 }
 
-// Warm runs each contender's first tests, which are not counted, and finds out how many fit into a turn.
+// Warm runs each contender's first tests, which are not counted.
 func (r *Rounds) Warm(ctx context.Context) error {
 	for _, c := range r.Contenders {
-		c.perTurn = 1
-		for range 3 {
-			took, err := r.turn(ctx, c)
-			if err != nil {
+		c.perTurn, c.numbers = 1, make([]int, r.Workers)
+		for began, turns := time.Now(), 0; turns < 2 || turns < 10 && time.Since(began) < 2*turn; turns++ {
+			if _, err := r.turn(ctx, c); err != nil {
 				return err
 			}
-			c.perTurn = max(1, int(turn/max(took, time.Microsecond))/r.Workers)
 		}
 	}
 	return nil
 }
 
 // Round gives each contender one turn, in random order.
-func (r *Rounds) Round(ctx context.Context) error {
-	for _, i := range rand.Perm(len(r.Contenders)) {
-		took, err := r.turn(ctx, r.Contenders[i])
-		if err != nil {
+func (r *Rounds) Round(ctx context.Context) error { return r.round(ctx, time.Hour) }
+
+// Run warms up and runs rounds until they have taken budget. A contender whose turns take long sits out most rounds, so
+// that all get the same time and nobody is done before the others. spent is told how much of the budget is gone.
+func (r *Rounds) Run(ctx context.Context, budget time.Duration, spent func(time.Duration)) error {
+	if err := r.Warm(ctx); err != nil {
+		return err
+	}
+	for {
+		var total time.Duration
+		for _, c := range r.Contenders {
+			total += c.spent
+		}
+		spent(total)
+		if total >= budget {
+			break
+		}
+		if err := r.round(ctx, total/time.Duration(len(r.Contenders))); err != nil {
 			return err
 		}
-		r.Contenders[i].Sample = append(r.Contenders[i].Sample, took)
+	}
+	for _, c := range r.Contenders {
+		for len(c.Sample) < fewest {
+			if err := r.take(ctx, c); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// turn returns the time per test. The first tenth of a turn is not counted.
+// round gives a turn to those that have not spent more than share.
+func (r *Rounds) round(ctx context.Context, share time.Duration) error {
+	for _, i := range rand.Perm(len(r.Contenders)) {
+		if r.Contenders[i].spent > share {
+			continue
+		}
+		if err := r.take(ctx, r.Contenders[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take gives c a turn that counts.
+func (r *Rounds) take(ctx context.Context, c *Contender) error {
+	began := time.Now()
+	perTest, err := r.turn(ctx, c)
+	c.spent += time.Since(began)
+	c.Sample = append(c.Sample, perTest)
+	return err
+}
+
+// turn returns the time per test. The first fifth of a turn is not counted. It notes how many tests fit into the next.
 func (r *Rounds) turn(ctx context.Context, c *Contender) (time.Duration, error) {
-	if err := r.tests(ctx, c, c.perTurn/10); err != nil {
-		return 0, fmt.Errorf("%s: %w", c.Name, err)
+	if err := r.tests(ctx, c, c.perTurn/5); err != nil {
+		return 0, err
 	}
 	began := time.Now()
-	if err := r.tests(ctx, c, c.perTurn); err != nil {
-		return 0, fmt.Errorf("%s: %w", c.Name, err)
-	}
-	return time.Since(began) / time.Duration(c.perTurn*r.Workers), nil
+	err := r.tests(ctx, c, c.perTurn)
+	took := time.Since(began)
+	c.Tests += c.perTurn * r.Workers
+	perTest := took / time.Duration(c.perTurn*r.Workers)
+	c.perTurn = max(1, int(turn*time.Duration(c.perTurn)/max(took, 1)))
+	return perTest, err
 }
 
 // tests runs n tests in each worker.
 func (r *Rounds) tests(ctx context.Context, c *Contender, n int) error {
-	if r.Workers == 1 {
-		return r.serial(ctx, c, 0, n)
-	}
 	errs := make([]error, r.Workers)
-	var group sync.WaitGroup
-	for worker := range r.Workers {
-		group.Go(func() { errs[worker] = r.serial(ctx, c, worker, n) })
+	if r.Workers == 1 {
+		errs[0] = r.serial(ctx, c, 0, n)
+	} else {
+		var group sync.WaitGroup
+		for worker := range r.Workers {
+			group.Go(func() { errs[worker] = r.serial(ctx, c, worker, n) })
+		}
+		group.Wait()
 	}
-	group.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", c.Name, err)
 		}
 	}
 	return nil
@@ -97,12 +147,13 @@ func (r *Rounds) serial(ctx context.Context, c *Contender, worker, n int) error 
 		if err != nil {
 			return err
 		}
-		if err := r.Test(ctx, db); err != nil {
+		if err := r.Test(ctx, db, c.numbers[worker]); err != nil {
 			return err
 		}
 		if err := c.Strategy.End(ctx, worker); err != nil {
 			return err
 		}
+		c.numbers[worker]++
 	}
 	return nil
 }

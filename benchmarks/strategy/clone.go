@@ -16,7 +16,7 @@ import (
 type clone struct {
 	admin    *sql.DB
 	template *pgx.ConnConfig
-	how      string // WAL_LOG or FILE_COPY (manual, CREATE DATABASE)
+	how      string // the STRATEGY clause (manual, CREATE DATABASE)
 	tests    []cloned
 }
 
@@ -44,12 +44,23 @@ func newClone(ctx context.Context, env *Env, how string) (Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clone{admin: stdlib.OpenDB(*maintenance), template: template, how: how, tests: make([]cloned, env.Workers)}, nil
+	s := &clone{admin: stdlib.OpenDB(*maintenance), template: template, how: " STRATEGY " + how, tests: make([]cloned, env.Workers)}
+	var version int
+	err = s.admin.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version)
+	switch {
+	case err != nil:
+		return nil, errors.Join(err, s.Close())
+	case version < 150000 && how == "WAL_LOG":
+		return nil, errors.Join(fmt.Errorf("STRATEGY WAL_LOG came with PostgreSQL 15: %w", errors.ErrUnsupported), s.Close())
+	case version < 150000:
+		s.how = ""
+	}
+	return s, nil
 }
 
 func (s *clone) Begin(ctx context.Context, worker int) (DB, error) {
 	name := "txisobench_" + strings.ToLower(rand.Text())
-	_, err := s.admin.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %q STRATEGY %s", name, s.template.Database, s.how))
+	_, err := s.admin.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %q%s", name, s.template.Database, s.how))
 	if err != nil {
 		return nil, err
 	}

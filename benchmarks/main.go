@@ -1,0 +1,151 @@
+// Command benchmarks compares what a test pays for a clean database, strategy by strategy, all in one run on one server.
+//
+//	go run ./benchmarks -quick               # under a minute
+//	go run ./benchmarks -out results         # under ten; also CSV and plots
+//	TXISO_DSN=… go run ./benchmarks          # on an external server
+//	go run ./benchmarks -guard               # only: does txiso cost less than twice the floor?
+//
+// README.md says how to read what it prints.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/txiso/txiso-go/benchmarks/host"
+	"github.com/txiso/txiso-go/benchmarks/report"
+	"github.com/txiso/txiso-go/benchmarks/strategy"
+)
+
+// options are the flags.
+type options struct {
+	quick, guard bool
+	out, readme  string
+	paste        string
+}
+
+func main() {
+	if err := child(); err != nil {
+		fail(err)
+	}
+	var o options
+	flag.BoolVar(&o.quick, "quick", false, "three combinations only, under a minute")
+	flag.BoolVar(&o.guard, "guard", false, "only check that txiso costs less than twice the floor; exit status 1 if not")
+	flag.StringVar(&o.out, "out", "", "a `folder` for results.csv and the plots; none is written without")
+	flag.StringVar(&o.readme, "readme", "", "a README `file` whose marked sections are written anew")
+	flag.StringVar(&o.paste, "paste", "", "write standard input into the README's section of that `name`, and do nothing else")
+	flag.Parse()
+	// The first Ctrl-C ends the run and cleans up; the second ends the process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, o); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "benchmarks:", err)
+	os.Exit(1)
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.paste != "" {
+		return paste(o.readme, o.paste, os.Stdin)
+	}
+	h, err := host.Open(ctx, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, h.Close())
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; what the run had made on the server is removed")
+		}
+	}()
+	if o.guard {
+		return guard(ctx)
+	}
+	p := fullPlan()
+	if o.quick {
+		p = quickPlan()
+	}
+	r, err := measureAll(ctx, h, p)
+	if err != nil {
+		return err
+	}
+	r.Command = strings.TrimSpace("go run ./benchmarks " + strings.Join(os.Args[1:], " "))
+	return write(r, o)
+}
+
+// measureAll runs the plan.
+func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) {
+	r := &report.Run{Machine: machine(), Server: h.Kind + " PostgreSQL " + h.Version, When: time.Now()}
+	fmt.Printf("%s\n%s\n", r.Machine, r.Server)
+	bar := progressbar.NewOptions(int(p.total().Milliseconds()), progressbar.OptionSetWriter(os.Stderr),
+		progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+	for i, c := range p.cells {
+		bar.Describe(fmt.Sprintf("%d/%d", i+1, len(p.cells)))
+		results, err := runCell(ctx, c, withWork(strategy.All()), p.budget, func(spent time.Duration) {
+			_ = bar.Set(int((time.Duration(i)*p.budget + min(spent, p.budget)).Milliseconds())) // only a picture
+		})
+		if err != nil {
+			return nil, err
+		}
+		r.Results = append(r.Results, results...)
+		_ = bar.Clear()
+		if err := report.CellSection(results).Terminal(os.Stdout); err != nil {
+			return nil, err
+		}
+	}
+	_ = bar.Finish()
+	return r, moreSections(ctx, h, p, r)
+}
+
+// write puts the results into files.
+func write(r *report.Run, o options) error {
+	if o.out != "" {
+		if err := writeFiles(r, o.out); err != nil {
+			return err
+		}
+	}
+	if o.readme == "" {
+		return nil
+	}
+	plots, err := filepath.Rel(filepath.Dir(o.readme), o.out)
+	if err != nil || o.out == "" {
+		return errors.New("-readme shows the plots, so it needs -out")
+	}
+	return report.WriteREADME(o.readme, "results", r.Markdown(filepath.ToSlash(plots), resultOf(base)))
+}
+
+func writeFiles(r *report.Run, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	file, err := os.Create(filepath.Join(dir, "results.csv"))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(r.CSV(file), file.Close()); err != nil {
+		return err
+	}
+	if _, err := r.Plots(dir, resultOf(base)); err != nil {
+		return err
+	}
+	fmt.Printf("\nCSV and plots are in %s\n", dir)
+	return nil
+}
+
+// resultOf is a result without figures, to say which cell is meant.
+func resultOf(c cell) report.Result {
+	return report.Result{Tables: c.tables, Rows: c.rows, Statements: c.statements, Workers: c.workers}
+}
