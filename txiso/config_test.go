@@ -86,15 +86,23 @@ func TestAMigratorOfOnesOwnMakesTheSchema(t *testing.T) {
 	}
 }
 
-// broken is a Migrator that fails.
-type broken struct{ numbers }
+// failing is a Migrator that fails and counts how often.
+type failing struct {
+	fingerprint string
+	runs        *atomic.Int32
+}
 
-func (broken) Migrate(context.Context, *sql.DB) error { return errNoName }
+func (f failing) Fingerprint() (string, error) { return f.fingerprint, nil }
+
+func (f failing) Migrate(context.Context, *sql.DB) error {
+	f.runs.Add(1)
+	return errors.New("as planned")
+}
 
 func TestWhatAMigratorReturnsReachesTheTest(t *testing.T) {
 	t.Parallel()
 	failure(t, txiso.Config{Migrator: numbers("")}).expectFatal(t, "reading the migrations: no name")
-	failure(t, txiso.Config{Migrator: broken{numbers(unique(t))}}).expectFatal(t, "building the template: no name")
+	failure(t, txiso.Config{Migrator: failing{unique(t), new(atomic.Int32)}}).expectFatal(t, "building the template: as planned")
 }
 
 // counted is a Seed that counts its runs.

@@ -26,7 +26,15 @@ func init() {
 	txiso.Register("txiso-unusable", txiso.Config{Migrations: migrations.FS, Migrator: numbers("both")})
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(closing{m}) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childMark) != "" {
+		os.Exit(m.Run()) // without Close, as most users' processes end
+	}
+	goleak.VerifyTestMain(closing{m})
+}
+
+// childMark is the variable that makes this binary a process of its own tests, see process_test.go. It names what to do.
+const childMark = "TXISO_TEST_CHILD"
 
 // closing gives everything back before goroutines are counted.
 type closing struct{ *testing.M }
@@ -163,4 +171,12 @@ func insertCustomer(t testing.TB, db *sql.DB, email string) {
 func customers(t testing.TB, db querier) int {
 	t.Helper()
 	return query[int](t, db, "SELECT count(*) FROM customers")
+}
+
+// long skips tests that take more than a few seconds, unless TXISO_LONG is set as .ci/run does.
+func long(t testing.TB) {
+	t.Helper()
+	if os.Getenv("TXISO_LONG") == "" {
+		t.Skip("takes long: set TXISO_LONG=1 to run it")
+	}
 }

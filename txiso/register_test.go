@@ -122,7 +122,7 @@ func TestClosingTellsWhatTheTestCouldNotHaveSeen(t *testing.T) {
 	if _, err := tx.Exec("INSERT INTO customers (email, name) VALUES ('ann@example.com', 'Ann')"); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, db, "INSERT INTO customers (email, name) VALUES ('bob@example.com', 'Bob')")
+	insertCustomer(t, db, "bob@example.com")
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}

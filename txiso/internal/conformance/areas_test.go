@@ -4,4 +4,16 @@ package conformance_test
 var areas = []area{
 	{"Statement errors", statementErrors},
 	{"App transactions", appTransactions},
+	{"Overlap", overlap},
+	{"Contexts", contexts},
+	{"Deferred constraints and triggers", deferred},
+	{"Transaction control as text", controlAsText},
+	{"Rows and types", rowsAndTypes},
+	{"Statements", statements},
+	{"COPY", copying},
+	{"Session state", sessionState},
+	{"DDL", ddl},
+	{"Time and ids", timeAndIDs},
+	{"What needs a real commit", realCommits},
+	{"Other clients", otherClients},
 }

@@ -180,3 +180,10 @@ func (tb *bodyTB) end() {
 		f()
 	}
 }
+
+// newBodyTBFor is a test inside a body.
+func newBodyTBFor(e *Env) *bodyTB {
+	tb := newBodyTB(background(), "inner")
+	e.on.AtEnd(func() { dropping.Go(tb.end) })
+	return tb
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -261,4 +262,17 @@ func shorten(s string) string {
 		return s[:120] + "…"
 	}
 	return s
+}
+
+// Eventually waits until a query for a number gives what it must, as the end of a connection takes its time.
+func (e *Env) Eventually(conn *pgx.Conn, query string, want int) {
+	for range 100 {
+		var got int
+		e.Must(query, conn.QueryRow(e.Ctx, query).Scan(&got))
+		if got == want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	e.Log("%s never became %d", query, want)
 }

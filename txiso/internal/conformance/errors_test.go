@@ -16,7 +16,7 @@ var statementErrors = []behaviour{
 		e.Do(db, "insert into items (id, name) values (1, 'a')")
 		e.Do(db, "insert into items (id, name) values (2, 'b')")
 		e.Show(db, allItems)
-	}, marks{bug: lostTag, sometimes: true}},
+	}, marks{}},
 	{"insert, or update after a unique violation", func(e *Env) {
 		db := e.DB()
 		for i := range 3 {
@@ -38,7 +38,7 @@ var statementErrors = []behaviour{
 		db := e.DB()
 		e.Do(db, "insert into items (id, name) values (1, 'x')")
 		e.Do(db, "insert into items (id, name) values (2, $1)", "x")
-	}, marks{bug: lostTag, sometimes: true}},
+	}, marks{}},
 	{"a check violation has all its fields", func(e *Env) {
 		e.Do(e.DB(), "insert into items (id, name, qty) values (1, $1, $2)", "x", -1)
 	}, marks{}},
@@ -64,7 +64,7 @@ var statementErrors = []behaviour{
 		e.Show(db, "select f($1)", 0)
 		e.Show(db, "select f(0)")
 		e.Show(db, "select f(2)")
-	}, marks{limit: plpgsqlContext}},
+	}, marks{}},
 	{"an error in SQL inside a function has the internal query", func(e *Env) {
 		db := e.DB()
 		e.Do(db, "create function g() returns void language plpgsql as $$ begin execute 'selec 1'; end $$")
@@ -133,25 +133,25 @@ var statementErrors = []behaviour{
 		b.Queue("insert into items values ($1, $2)", 3, "c")
 		e.Err("batch", conn.SendBatch(e.Ctx, b).Close())
 		e.Show(conn, "select name from items")
-	}, marks{native: true}},
+	}, native},
 	{"an error names its place in the server's sources", func(e *Env) {
 		conn := e.Conn()
 		_, err := conn.Exec(e.Ctx, "select * from nowhere")
 		var pe *pgconn.PgError
 		e.Check(errors.As(err, &pe), "no PgError: %v", err)
 		e.Log("%s %d %s", pe.File, pe.Line, pe.Routine)
-	}, marks{native: true}},
+	}, native},
 	{"a failed statement leaves the connection ready", func(e *Env) {
 		conn := e.Conn()
 		e.Do(conn, "select 1/0")
 		e.Log("status %c busy %v closed %v", conn.PgConn().TxStatus(), conn.PgConn().IsBusy(), conn.IsClosed())
 		e.Do(conn, "select 1/$1::int", 0)
 		e.Log("status %c busy %v closed %v", conn.PgConn().TxStatus(), conn.PgConn().IsBusy(), conn.IsClosed())
-	}, marks{native: true}},
+	}, native},
 	{"raised notices arrive before the result", func(e *Env) {
 		conn := e.Conn()
 		e.Do(conn, "do $$ begin raise notice 'n %', 1; raise warning 'w'; end $$")
 		e.Do(conn, "create table if not exists items ()")
 		e.Do(conn, "drop table if exists nowhere")
-	}, marks{native: true, bug: lostTag, sometimes: true}},
+	}, native},
 }

@@ -1,13 +1,103 @@
 package conformance_test
 
-// Bugs that several behaviours show.
+// limits are the behaviours in which txiso cannot be as plain is: why, and the remedy. Everything else must be equal.
+var limits = map[string]string{
+	"an error inside a function tells where": plpgsqlContext,
+
+	"others do not see what is not committed":                                       oneTransaction,
+	"a statement on the handle stays when the transaction beside it is rolled back": oneTransaction,
+	"a failed transaction recovers by its savepoint while others work":              oneTransaction,
+	"two transactions open at once in one goroutine":                                twoTransactions,
+	"a row lock makes others wait or fail":                                          oneBackend,
+	"advisory locks keep other connections out":                                     oneBackend,
+	"each connection has a backend of its own":                                      oneBackend,
+	"settings are a connection's own":                                               oneBackend,
+	"temporary tables are a connection's own":                                       oneBackend,
+	"currval is a connection's own":                                                 oneBackend,
+	"advisory locks of a transaction end with it":                                   advisoryEnd,
+	"the first value of a sequence":                                                 sequences,
+	"LISTEN and NOTIFY":                                                             notify,
+	"listening channels":                                                            notify,
+	"a large object's descriptor ends with its transaction":                         descriptors,
+	"now() moves from statement to statement":                                       now,
+	"transactions have ids of their own":                                            now,
+	"the isolation level shown":                                                     isolation,
+	"a procedure that commits":                                                      procedures,
+	"a DO that commits":                                                             procedures,
+	"PREPARE TRANSACTION":                                                           twoPhase,
+	"what only looks like transaction control":                                      twoPhase,
+	"a value added to an enum can be used":                                          enum,
+	"VACUUM":                                                                        outside,
+	"CREATE INDEX CONCURRENTLY":                                                     outside,
+	"REINDEX CONCURRENTLY":                                                          outside,
+	"CREATE DATABASE":                                                               outside,
+	"a deferred trigger that writes rows with deferred checks":                      nested,
+}
+
 const (
-	lostTag = "The command tag of a statement in the simple protocol is lost when deferred constraints were looked up behind it."
+	plpgsqlContext = "After an expression of a PL/pgSQL function has failed once in a transaction, PostgreSQL evaluates it in another way " +
+		"in the rest of that transaction, and the context of its next error has a line more. " +
+		"Everything else of the error is equal. Do not compare PgError.Where, or use Clone."
+	oneTransaction = "The statements of other connections run inside the transaction that is open: they see what it has done, " +
+		"and are undone with it, which the test is told at its end. Run them on the transaction, or use Clone."
+	twoTransactions = "The transactions of one test run one after the other; one that waits for its own goroutine ends with an error " +
+		"that names both places. End the first before the second begins, or use Clone."
+	oneBackend = "The connections of one test share one backend: its locks, its settings outside transactions, its temporary tables, " +
+		"its sequences' last values, its process id. Use Clone where connections must keep each other out."
+	advisoryEnd = "An advisory lock of a transaction is held until the end of the test when its transaction was committed. Nobody else wants it, " +
+		"because advisory locks are a database's own; only pg_locks shows it."
+	sequences   = "Sequences are not rolled back, so a test sees ids go on where the test before it has left them. Do not expect an id, or use Clone."
+	notify      = "LISTEN takes effect and NOTIFY delivers at a real commit. Use Clone."
+	descriptors = "A large object's descriptor stays open until the end of the test when its transaction was committed. Use Clone."
+	now         = "now(), CURRENT_TIMESTAMP and the transaction id are those of the test's outer transaction. Use clock_timestamp() or statement_timestamp(), or Clone."
+	isolation   = "Isolation levels are accepted and their promises hold, since nobody else uses the database, but transaction_isolation shows the outer transaction's level. Use Clone to test the level itself."
+	procedures  = "A procedure or DO block cannot commit inside the outer transaction: PostgreSQL refuses it with SQLSTATE 2D000. Use Clone."
+	twoPhase    = "Two-phase commit needs real transactions: PREPARE TRANSACTION, COMMIT PREPARED and ROLLBACK PREPARED are refused with an error that says so. Use Clone."
+	enum        = "A value that ALTER TYPE … ADD VALUE has added cannot be used before a real commit (SQLSTATE 55P04). Add it in a migration, make the type anew in the test, or use Clone."
+	outside     = "PostgreSQL refuses this inside a transaction (SQLSTATE 25001), and the error's hint names the remedy: Clone."
+	nested      = "When a deferred trigger's writes have deferred checks of their own, a failure of those tells the trigger as its context (PgError.Where). Do not compare it, or use Clone."
 )
 
-// Limits: what cannot be otherwise, why, and what to do about it.
+// bugs are the behaviours in which txiso differs and should not.
+var bugs = map[string]string{
+	"SET LOCAL in a savepoint":                                    setLocal,
+	"SET ROLE":                                                    setLocal,
+	"SET LOCAL ends with its transaction":                         setLocal,
+	"set_config outside a transaction":                            setLocal,
+	"SET LOCAL in a string with its transaction":                  setLocal,
+	"ON COMMIT DROP":                                              onCommit,
+	"ON COMMIT DELETE ROWS":                                       onCommit,
+	"a cursor ends with its transaction":                          portals,
+	"a portal read in pieces":                                     portals,
+	"a portal lives as long as its transaction":                   portals,
+	"the portals of two connections have names of their own":      portals,
+	"a cursor outside a transaction is refused":                   blockOnly,
+	"LOCK outside a transaction is refused":                       blockOnly,
+	"an unnamed statement lives until the next one":               statementNames,
+	"a statement of another connection is not found":              statementNames,
+	"statements prepared by SQL and by the protocol are the same": statementNames,
+	"DEALLOCATE ALL behind pgx's back":                            statementNames,
+	"COPY in the extended protocol":                               "CopyData in the same write as Parse, Bind and Execute is lost.",
+	"COPY in a string of several statements":                      "The answers come in another order.",
+	"settings that are reported are reported":                     "Parameters that the end of a transaction changes are reported late.",
+	"DISCARD ALL":                                        "It is refused.",
+	"parameters of the connection string":                "They are ignored.",
+	"SET SESSION CHARACTERISTICS":                        readOnlyDefault,
+	"default_transaction_read_only":                      readOnlyDefault,
+	"SET TRANSACTION READ ONLY":                          "A message differs.",
+	"prepared transaction control outside a transaction": "A prepared SET LOCAL does not warn.",
+	"prepared transaction control":                       "A tag says BEGIN instead of START TRANSACTION.",
+	"errors in strings have their positions":             "The position is off behind text outside ASCII.",
+	"a string whose transaction fails":                   "Statements behind a ROLLBACK are lost.",
+	"BEGIN in a transaction warns":                       "Its modes are ignored.",
+	"idle_in_transaction_session_timeout does not concern a connection outside transactions": "It ends the session.",
+}
+
 const (
-	plpgsqlContext = "after an expression of a PL/pgSQL function has failed once in a transaction, PostgreSQL evaluates it in another way " +
-		"in the rest of that transaction, and the context of its next error has a line more (exec_eval_simple_expr, expr_simple_in_use). " +
-		"Everything else of the error is equal. Do not compare PgError.Where, or use Clone"
+	setLocal        = "A setting made for one transaction stays until the end of the test."
+	onCommit        = "ON COMMIT does not happen."
+	portals         = "Cursors and portals belong to the test, not to a transaction of a connection."
+	blockOnly       = "A statement that is allowed in transactions only is allowed everywhere."
+	statementNames  = "Names of prepared statements are shared by connections where SQL looks at them."
+	readOnlyDefault = "default_transaction_read_only is not enforced."
 )

@@ -13,13 +13,11 @@ type behaviour struct {
 	marks
 }
 
-// marks say what is special about a behaviour. Its zero value: nothing, the columns must be equal.
+// marks say what is special about a behaviour. Whether it is a limit is said in marks_test.go.
 type marks struct {
 	native    bool   // uses pgx's own interface, which go-txdb does not have
-	limit     string // why txiso must differ from plain, and the remedy: a documented limit
-	bug       string // why txiso differs at present: a bug to be mended
 	told      string // part of what the test is told at its end, by txiso only: the behaviour is about that
-	sometimes bool   // the bug does not show in every run
+	sometimes bool   // txiso differs in some runs only, depending on what ran before
 	racy      bool   // go-txdb comes out differently from run to run, so nothing is said about it
 }
 
@@ -35,11 +33,20 @@ type outcome struct {
 	Told  []string // what the test was told at its end
 }
 
-const (
-	bodyBound = 15 * time.Second // a body that takes longer hangs
-	txdbBound = 2 * time.Second  // go-txdb hangs often; nobody waits long for it
-	endBound  = 10 * time.Second // for the clean-up of a body that hangs
-)
+// A body that takes longer hangs. Go-txdb does so often; nobody waits long for it.
+func bound(c column) time.Duration {
+	if c == onTxdb {
+		return 2 * time.Second
+	}
+	return 15 * time.Second
+}
+
+func endBound(c column) time.Duration {
+	if c == onTxdb {
+		return time.Second / 2
+	}
+	return 15 * time.Second
+}
 
 // run runs a behaviour in a column. A body that hangs is left behind.
 func run(b behaviour, c column) outcome {
@@ -55,17 +62,10 @@ func run(b behaviour, c column) outcome {
 		e.Log("hangs")
 		cancel()
 	}
-	if !within(endBound, tb.end) {
+	if !within(endBound(c), tb.end) {
 		e.Log("the end of the test hangs")
 	}
 	return outcome{Lines: e.rec.snapshot(), Told: tb.said()}
-}
-
-func bound(c column) time.Duration {
-	if c == onTxdb {
-		return txdbBound
-	}
-	return bodyBound
 }
 
 // within reports whether f ended in time.

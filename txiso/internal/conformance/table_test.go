@@ -59,6 +59,22 @@ func TestNamesOfBehavioursAreUnique(t *testing.T) {
 	}
 }
 
+func TestMarksAreAboutBehaviours(t *testing.T) {
+	seen := map[string]bool{}
+	for _, a := range areas {
+		for _, b := range a.behaviours {
+			seen[b.name] = true
+		}
+	}
+	for _, marked := range []map[string]string{limits, bugs} {
+		for name := range marked {
+			if !seen[name] {
+				t.Errorf("no behaviour is named %q", name)
+			}
+		}
+	}
+}
+
 func count() (n int) {
 	for _, a := range areas {
 		n += len(a.behaviours)
@@ -87,12 +103,12 @@ func (r *results) compare(t *testing.T, b behaviour) {
 		t.Errorf("wrong on plain PostgreSQL, so it says nothing:\n%s\n%s", strings.Join(truth.Lines, "\n"), strings.Join(truth.Told, "\n"))
 	}
 	differs := !slices.Equal(truth.Lines, got.Lines)
-	why := diff(truth.Lines, got.Lines)
+	why := b.name + "\n" + diff(truth.Lines, got.Lines)
 	if !b.allowed(got.Told) {
 		differs = true
 		why += "\nthe test was told: " + strings.Join(got.Told, "\n")
 	}
-	switch mark := b.limit + b.bug; {
+	switch mark := b.reason(); {
 	case differs && mark == "":
 		t.Errorf("txiso differs from plain:\n%s", why)
 	case differs:
@@ -102,7 +118,7 @@ func (r *results) compare(t *testing.T, b behaviour) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.plain[b.name], r.differs[b.name] = truth, differs || b.bug != ""
+	r.plain[b.name], r.differs[b.name] = truth, differs || b.reason() != ""
 }
 
 // allowed reports whether a test may be told that at its end.
@@ -120,25 +136,41 @@ func bad(lines []string) bool {
 	})
 }
 
-// diff shows two records with what differs marked.
+// diff shows two records, with what only one of them has marked.
 func diff(truth, got []string) string {
+	common := commonLines(truth, got)
 	var b strings.Builder
-	for i := range max(len(truth), len(got)) {
-		x, y := line(truth, i), line(got, i)
-		if x == y {
-			fmt.Fprintf(&b, "        %s\n", x)
-			continue
+	for i, j := 0, 0; i < len(truth) || j < len(got); {
+		switch {
+		case i < len(truth) && j < len(got) && truth[i] == got[j]:
+			fmt.Fprintf(&b, "        %s\n", truth[i])
+			i, j = i+1, j+1
+		case j == len(got) || i < len(truth) && common[i+1][j] >= common[i][j+1]:
+			fmt.Fprintf(&b, "- plain %s\n", truth[i])
+			i++
+		default:
+			fmt.Fprintf(&b, "+ txiso %s\n", got[j])
+			j++
 		}
-		fmt.Fprintf(&b, "- plain %s\n+ txiso %s\n", x, y)
 	}
 	return b.String()
 }
 
-func line(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
+// commonLines tells how many lines the rests of x and y behind each pair of places have in common.
+func commonLines(x, y []string) [][]int {
+	common := make([][]int, len(x)+1)
+	common[len(x)] = make([]int, len(y)+1)
+	for i := len(x) - 1; i >= 0; i-- {
+		common[i] = make([]int, len(y)+1)
+		for j := len(y) - 1; j >= 0; j-- {
+			if x[i] == y[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
 	}
-	return "(nothing)"
+	return common
 }
 
 const tableHead = `# Conformance
@@ -153,33 +185,40 @@ record is the same as on plain, "no" that it is not; a number leads to a limit b
 `
 
 func (r *results) table() string {
-	var b, limits strings.Builder
+	var b strings.Builder
 	b.WriteString(tableHead)
 	fmt.Fprintf(&b, "%s\n", r.summary())
-	n := 0
+	var reasons []string
 	for _, a := range areas {
 		fmt.Fprintf(&b, "\n## %s\n\n| behaviour | plain | txdb | txiso |\n|---|---|---|---|\n", a.name)
 		for _, bh := range a.behaviours {
 			cell := "yes"
 			if r.differs[bh.name] {
-				n++
-				cell = fmt.Sprintf("no [%d]", n)
-				fmt.Fprintf(&limits, "%d. %s: %s\n", n, bh.name, bh.reason())
+				i := slices.Index(reasons, bh.reason())
+				if i < 0 {
+					i = len(reasons)
+					reasons = append(reasons, bh.reason())
+				}
+				cell = fmt.Sprintf("no [%d]", i+1)
 			}
 			fmt.Fprintf(&b, "| %s | yes | %s | %s |\n", bh.name, r.txdbCell(bh), cell)
 		}
 	}
-	if n > 0 {
-		fmt.Fprintf(&b, "\n## Where txiso differs\n\n%s", limits.String())
+	if len(reasons) > 0 {
+		b.WriteString("\n## Where txiso differs\n\n")
+	}
+	for i, reason := range reasons {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, reason)
 	}
 	return b.String()
 }
 
+// reason tells why txiso may differ from plain in a behaviour, or nothing.
 func (b behaviour) reason() string {
-	if b.bug != "" {
-		return "a bug. " + b.bug
+	if bug := bugs[b.name]; bug != "" {
+		return "A bug: " + bug
 	}
-	return b.limit
+	return limits[b.name]
 }
 
 func (r *results) summary() string {

@@ -30,7 +30,7 @@ var appTransactions = []behaviour{
 		e.Do(tx, "insert into items (id, name) values (3, 'c')")
 		e.Err("rollback", tx.Rollback())
 		e.Show(db, allItems)
-	}, marks{bug: lostTag, sometimes: true}},
+	}, marks{}},
 	{"committing a failed transaction says that it was rolled back", func(e *Env) {
 		db := e.DB()
 		tx := e.Begin(db)
@@ -40,7 +40,7 @@ var appTransactions = []behaviour{
 		e.Show(db, allItems)
 		e.Do(db, "insert into items (id, name) values (2, 'b')")
 		e.Show(db, allItems)
-	}, marks{bug: lostTag, sometimes: true}},
+	}, marks{}},
 	{"a transaction that has ended does nothing more", func(e *Env) {
 		db := e.DB()
 		tx := e.Begin(db)
@@ -90,7 +90,7 @@ var appTransactions = []behaviour{
 		e.Err("rollback", tx.Rollback())
 		e.Do(db, "insert into items values (1, 'a')")
 		e.Show(db, "select name from items")
-	}, marks{bug: lostTag, sometimes: true}},
+	}, marks{}},
 	{"a read-only transaction that only reads commits", func(e *Env) {
 		db := e.DB()
 		tx, err := db.BeginTx(e.Ctx, &sql.TxOptions{ReadOnly: true})
@@ -98,7 +98,7 @@ var appTransactions = []behaviour{
 		e.Show(tx, allItems)
 		e.Err("commit", tx.Commit())
 		e.Do(db, "insert into items values (1, 'a')")
-	}, marks{bug: lostTag, sometimes: true}},
+	}, marks{}},
 	{"every isolation level of PostgreSQL is accepted", func(e *Env) {
 		db := e.DB()
 		for i, level := range []sql.IsolationLevel{sql.LevelDefault, sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSnapshot, sql.LevelSerializable} {
@@ -152,7 +152,7 @@ var appTransactions = []behaviour{
 		}
 		e.Err("commit", tx.Commit(e.Ctx))
 		e.Show(conn, allItems)
-	}, marks{native: true}},
+	}, native},
 	{"BeginFunc commits or rolls back", func(e *Env) {
 		pool := e.Pool()
 		e.Err("func", pgx.BeginFunc(e.Ctx, pool, func(tx pgx.Tx) error {
@@ -168,7 +168,7 @@ var appTransactions = []behaviour{
 			return nil
 		}))
 		e.Show(pool, allItems)
-	}, marks{native: true}},
+	}, native},
 	{"the transaction status is told", func(e *Env) {
 		conn := e.Conn()
 		status := func() { e.Log("status %c", conn.PgConn().TxStatus()) }
@@ -181,5 +181,5 @@ var appTransactions = []behaviour{
 		status()
 		e.Do(conn, "commit")
 		status()
-	}, marks{native: true}},
+	}, native},
 }

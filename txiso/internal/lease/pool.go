@@ -64,7 +64,7 @@ func (p *Pool) Get(ctx context.Context, logf func(string, ...any)) (*Lease, erro
 		if l == nil {
 			break
 		}
-		if l.usable(ctx) && l.Start(ctx) == nil {
+		if l.usable(ctx) && l.Start() == nil {
 			return l, nil
 		}
 		l.discard(ctx)
@@ -73,7 +73,7 @@ func (p *Pool) Get(ctx context.Context, logf func(string, ...any)) (*Lease, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Start(ctx); err != nil {
+	if err := l.Start(); err != nil {
 		l.discard(ctx)
 		return nil, err
 	}

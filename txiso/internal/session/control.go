@@ -21,7 +21,8 @@ type control struct {
 	id   string
 	conn *conn       // the virtual connection
 	warm driver.Conn // pgx stdlib's connection over it, kept open from lease to lease
-	txdb driver.Connector
+	txdb *txdb.TxDriver
+	held driver.Conn // an unused connection of go-txdb, which would close its *sql.DB with the last one
 	tx   driver.Conn // go-txdb's connection of the lease; nil in between
 }
 
@@ -50,11 +51,16 @@ func newControl(ctx context.Context, s *Session) (*control, error) {
 	s.mu.Unlock()
 	k.warm = warm
 	controls.Store(k.id, k)
+	k.txdb = txdb.New(controlDriver, k.id).Driver().(*txdb.TxDriver)
+	if k.held, err = k.txdb.Open("held"); err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 
 func (k *control) close() {
 	_ = k.rollback() // fails: the session does not take it any more, and the server rolls back by itself
+	_ = k.held.Close()
 	controls.Delete(k.id)
 	_ = k.warm.Close()
 }
@@ -66,9 +72,8 @@ type execer interface {
 }
 
 // begin makes go-txdb open the outer transaction. It does so with its first statement, so it is given an empty one.
-func (k *control) begin(ctx context.Context) error {
-	k.txdb = txdb.New(controlDriver, k.id)
-	tx, err := k.txdb.Connect(ctx)
+func (k *control) begin() error {
+	tx, err := k.txdb.Open("lease")
 	if err != nil {
 		return err
 	}
@@ -86,8 +91,8 @@ func (k *control) rollback() error {
 		return nil
 	}
 	err := tx.Close()
-	if db := k.txdb.Driver().(*txdb.TxDriver).DB(); err != nil && db != nil {
-		err = errors.Join(err, db.Close()) // go-txdb keeps it when the ROLLBACK fails
+	if err != nil {
+		err = errors.Join(err, k.txdb.DB().Close()) // go-txdb keeps it when the ROLLBACK fails
 	}
 	return err
 }

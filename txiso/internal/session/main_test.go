@@ -73,7 +73,7 @@ func lease(tb testing.TB, s *session.Session, f func(db *sql.DB)) []string {
 	tb.Helper()
 	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
 	defer done()
-	if err := s.Start(ctx); err != nil {
+	if err := s.Start(); err != nil {
 		tb.Fatal(err)
 	}
 	db := stdlib.OpenDB(*s.Config())

@@ -108,7 +108,7 @@ func (s *Session) Config() *pgx.ConnConfig { return s.virtual }
 
 // Start opens the outer transaction: go-txdb's BEGIN, which travels with the first statement that follows, so that
 // now() is the moment of that statement.
-func (s *Session) Start(ctx context.Context) error {
+func (s *Session) Start() error {
 	s.mu.Lock()
 	err := s.err
 	s.lost = nil
@@ -116,7 +116,7 @@ func (s *Session) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.control.begin(ctx)
+	return s.control.begin()
 }
 
 // End closes the virtual connections that are still open, cancels a statement that still runs, and lets go-txdb roll

@@ -391,7 +391,7 @@ func TestALostServerIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	if err := s.Start(t.Context()); err != nil {
+	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.ConnectConfig(t.Context(), s.Config())

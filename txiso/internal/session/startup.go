@@ -27,6 +27,7 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	v.TLSConfig, v.Fallbacks = nil, nil
 	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
 	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
+	v.ConnectTimeout = 0 // there is nothing to wait for, and a timer costs more than the connecting
 	v.KerberosSrvName, v.KerberosSpn = "", ""
 	v.StatementCacheCapacity = fewer(v.StatementCacheCapacity)
 	v.DescriptionCacheCapacity = fewer(v.DescriptionCacheCapacity)
@@ -34,9 +35,10 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 }
 
 // fewer replaces pgx's default capacity of a cache by a smaller one. pgx allocates the caches whole, over 100 kB a connection,
-// and a virtual connection lives as long as a test. A statement that falls out of the cache is still known to the session.
+// and a virtual connection lives as long as a test. A statement that falls out of the cache is still known to the session,
+// which answers for it without asking the server.
 func fewer(capacity int) int {
-	const pgxDefault, enough = 512, 32
+	const pgxDefault, enough = 512, 8
 	if capacity == pgxDefault {
 		return enough
 	}

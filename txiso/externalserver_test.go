@@ -1,0 +1,134 @@
+//go:build unix
+
+package txiso_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/txiso/txiso-go/txiso"
+)
+
+// One server for what a role may and may not do: it takes longer to start than all these tests.
+func TestAServerWithPasswords(t *testing.T) {
+	server := startServer(t)
+	admin := connect(t, server.socketDSN())
+	run(t, admin, "CREATE ROLE tester LOGIN CREATEDB PASSWORD '"+password+"'")
+	run(t, admin, "CREATE ROLE poor LOGIN PASSWORD '"+password+"'")
+	run(t, admin, "CREATE ROLE busy LOGIN CREATEDB CONNECTION LIMIT 0 PASSWORD '"+password+"'")
+
+	t.Run("the right password gives databases", func(t *testing.T) {
+		worker := fresh(t, txiso.Config{DSN: server.tcpDSN("tester", password), Migrations: table(t)})
+		played := playTest(t, func(tb *fakeTB) {
+			execute(t, worker.DB(tb), "INSERT INTO t VALUES (1)")
+			clone := worker.Clone(tb)
+			execute(t, clone.DB, "INSERT INTO t VALUES (1)")
+			run(t, connect(t, clone.DSN), "INSERT INTO t VALUES (2)")
+		})
+		played.expectPass(t)
+		if said := strings.Join(played.logs, "\n"); strings.Contains(said, password) || said != "" {
+			t.Errorf("a test that passes logs %q", said)
+		}
+	})
+	t.Run("a wrong password", func(t *testing.T) {
+		failure(t, txiso.Config{DSN: server.tcpDSN("tester", "hush-wrong"), Migrations: table(t)}).expectFatal(t,
+			"password authentication failed", "SQLSTATE 28P01", "correct user and password in the DSN (Config.DSN or TXISO_DSN)")
+	})
+	t.Run("no password", func(t *testing.T) {
+		dsn := strings.ReplaceAll(server.tcpDSN("tester", "''"), "postgres", "postgres passfile=/nonexistent")
+		failure(t, txiso.Config{DSN: dsn, Migrations: table(t)}).expectFatal(t,
+			"SQLSTATE 28P01", "correct user and password in the DSN")
+	})
+	t.Run("a database that does not exist", func(t *testing.T) {
+		dsn := strings.ReplaceAll(server.tcpDSN("tester", password), "dbname=postgres", "dbname=nowhere")
+		failure(t, txiso.Config{DSN: dsn, Migrations: table(t)}).expectFatal(t,
+			`database "nowhere" does not exist`, "SQLSTATE 3D000", "name an existing database in the DSN")
+	})
+	t.Run("a role that may not create databases", func(t *testing.T) {
+		failure(t, txiso.Config{DSN: server.tcpDSN("poor", password), Migrations: table(t)}).expectFatal(t,
+			`the role "poor" may not create databases`, `ALTER ROLE "poor" CREATEDB`)
+	})
+	t.Run("a role without connections", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		poor := txiso.New(txiso.Config{DSN: server.tcpDSN("busy", password), Migrations: table(t)})
+		defer closeIso(t, poor)
+		playTestWith(t, ctx, func(tb *fakeTB) { poor.DB(tb) }).expectFatal(t,
+			"the server had no free connection until the test's context ended", "raise max_connections", "-parallel", "SQLSTATE 53300")
+	})
+}
+
+func run(t *testing.T, conn *pgx.Conn, text string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), text); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+}
+
+// The keeper, a session and a connection that creates databases: three are needed, a fourth test has to wait.
+func TestAServerWithFewConnections(t *testing.T) {
+	server := startServer(t, "max_connections = 6", "superuser_reserved_connections = 0", "max_wal_senders = 0", "autovacuum = off")
+	private := txiso.New(txiso.Config{DSN: server.socketDSN(), Migrations: table(t)})
+	defer closeIso(t, private)
+	playTest(t, func(tb *fakeTB) { private.DB(tb) }).expectPass(t)
+
+	t.Run("too many tests at once", func(t *testing.T) {
+		others := occupy(t, server)
+		defer leave(t, others)
+		playTest(t, func(one *fakeTB) {
+			private.DB(one) // the session is there already
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			playTestWith(t, ctx, func(two *fakeTB) { private.DB(two) }).expectFatal(t,
+				"the server had no free connection until the test's context ended", "this process holds 1 for running tests",
+				"raise max_connections", "fewer tests at once with -parallel or -p", "too many clients already", "SQLSTATE 53300")
+		}).expectPass(t)
+	})
+	t.Run("a test that waits gets the next free connection", func(t *testing.T) {
+		others := occupy(t, server)
+		playTest(t, func(one *fakeTB) {
+			private.DB(one)
+			time.AfterFunc(100*time.Millisecond, func() { leave(t, others) })
+			playTest(t, func(two *fakeTB) { execute(t, private.DB(two), "INSERT INTO t VALUES (1)") }).expectPass(t)
+		}).expectPass(t)
+	})
+	t.Run("the default bound", func(t *testing.T) {
+		long(t)
+		others := occupy(t, server)
+		defer leave(t, others)
+		playTest(t, func(held *fakeTB) {
+			private.DB(held)
+			playTest(t, func(held *fakeTB) {
+				private.DB(held) // the last session that is there already
+				for range 2 {    // the second one is told at once
+					playTest(t, func(tb *fakeTB) { private.DB(tb) }).expectFatal(t, "the server had no free connection for 30s")
+				}
+			}).expectPass(t)
+		}).expectPass(t)
+	})
+}
+
+// occupy takes all connections that a server has left.
+func occupy(t *testing.T, server *ownServer) (conns []*pgx.Conn) {
+	t.Helper()
+	for {
+		conn, err := pgx.Connect(t.Context(), server.socketDSN())
+		if err != nil {
+			return conns
+		}
+		conns = append(conns, conn)
+	}
+}
+
+func leave(t *testing.T, conns []*pgx.Conn) {
+	t.Helper()
+	for _, conn := range conns {
+		if err := conn.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
