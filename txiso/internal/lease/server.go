@@ -132,17 +132,21 @@ func (p *Pool) dsn() string {
 
 // whenCrowded repeats f while the server has no connection to give.
 func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
+	var full error // what a server without connections said last
 	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		err := f()
-		if sqlState(err) != tooManyConnections {
+		switch {
+		case sqlState(err) == tooManyConnections:
+			full = err
+		case full == nil || ctx.Err() == nil:
 			return err
 		}
 		if time.Since(began) > crowded {
-			return p.crowdedError(fmt.Sprint("for ", crowded), err)
+			return p.crowdedError(fmt.Sprint("for ", crowded), full)
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(p.crowdedError("until the test's context ended", err), context.Cause(ctx))
+			return errors.Join(p.crowdedError("until the test's context ended", full), context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}
