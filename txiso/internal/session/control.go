@@ -190,7 +190,7 @@ func (s *Session) sendReset() {
 			s.deferred.stale = s.deferred.stale || s.ddl
 		}
 	}
-	s.held, s.begun = false, false
+	s.held, s.begun, s.cleanup = false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
 	s.ddl, s.prepared = false, false
 	s.statements.unnamed = nil

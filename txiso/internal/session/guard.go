@@ -57,25 +57,42 @@ func (s *Session) ready(c *conn) {
 		s.run(s.names.begin)
 		s.held, s.begun = false, true
 	}
-	if s.foreign == guardRunning {
-		return // c's exchange is inside it
+	if s.ex.behind != nothing {
+		s.setupTx(c)
+		return
 	}
 	if s.tx.failed && s.tx.owner != c {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
 	}
 	s.closeForeign()
 	switch {
-	case s.tx.owner != nil && s.tx.owner != c && s.guard == guardRunning:
-		s.openForeign()
-	case s.guard != guardRunning:
+	case s.tx.owner == c:
+		s.ex.behind = transaction
 		s.openGuard()
 		s.setupTx(c)
-	case s.tx.owner == c:
-		s.setupTx(c)
+	case s.tx.owner != nil && s.guard == guardRunning:
+		s.ex.behind = foreignGuard
+		s.openForeign()
+	default:
+		s.ex.behind = ownGuard
+		s.openGuard()
 	}
 }
 
+// behind tells what an exchange's statements run behind.
+type behind uint8
+
+const (
+	nothing      behind = iota // none has been sent, or what was sent has been ended by transaction control
+	ownGuard                   // a guard for this exchange
+	transaction                // the guard of its connection's app transaction
+	foreignGuard               // a guard inside another connection's app transaction
+)
+
 func (s *Session) openGuard() {
+	if s.guard == guardRunning {
+		return
+	}
 	if s.guard == guardClean {
 		s.guard = guardRunning
 		return
@@ -90,6 +107,7 @@ func (s *Session) openGuard() {
 	case guardNone:
 		s.run(s.names.set)
 	case guardDone:
+		s.runCleanup()
 		s.run(s.names.release)
 		s.run(s.names.set)
 	case guardFailed:
@@ -101,6 +119,7 @@ func (s *Session) openGuard() {
 // closeGuard leaves no guard behind, for statements of go-txdb itself.
 func (s *Session) closeGuard() {
 	s.closeForeign()
+	s.runCleanup()
 	switch s.guard {
 	case guardDone, guardClean:
 		s.internalQuery("RELEASE " + s.names.guard)
@@ -126,16 +145,24 @@ func (s *Session) closeForeign() {
 	s.foreign = guardNone
 }
 
-// guardOf is the guard that c's statements run behind.
-func (s *Session) guardOf(c *conn) *guardState {
-	if s.tx.owner != nil && s.tx.owner != c {
-		return &s.foreign
+// end ends the exchange's own guard, if it has one, as what follows in the same exchange needs another.
+func (s *Session) end(state guardState) {
+	switch s.ex.behind {
+	case foreignGuard:
+		s.foreign = state
+	case ownGuard:
+		s.guard = state
+	default:
+		return
 	}
-	return &s.guard
+	s.ex.behind = nothing
 }
 
-// settle notes how c's exchange has left its guard.
-func (s *Session) settle(c *conn) {
+// implicit reports whether the exchange has a guard of its own: it has begun what a server calls an implicit transaction.
+func (s *Session) implicit() bool { return s.ex.behind == ownGuard || s.ex.behind == foreignGuard }
+
+// settle notes how the exchange that is over has left its guard.
+func (s *Session) settle() {
 	state := guardDone
 	switch {
 	case s.ex.failed:
@@ -143,17 +170,15 @@ func (s *Session) settle(c *conn) {
 	case !s.ex.writes:
 		state = guardClean
 	}
-	switch {
-	case s.foreign == guardRunning:
-		s.foreign = state
-		if s.ex.writes && !s.ex.failed {
-			s.tx.foreignWrites++
-		}
-	case s.tx.owner == nil && s.guard == guardRunning:
-		s.guard = state
+	if s.ex.behind == foreignGuard && state == guardDone {
+		s.tx.foreignWrites++
 	}
+	s.end(state)
 	if s.ex.failed && s.ddl {
 		s.statements.invalidate()
+	}
+	if s.tx.abandoned {
+		s.rollback()
 	}
 }
 

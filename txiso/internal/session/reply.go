@@ -104,6 +104,7 @@ func (s *Session) message(m message) {
 	switch m.kind() {
 	case 'D', 'd':
 		if !s.dropping() {
+			s.deliverHeld()
 			s.deliver(m)
 		} else if s.steps.len() > 0 && s.steps.first().collect && s.ex.collect != nil {
 			s.ex.collect(m[11:]) // one column: its number and its length come first
@@ -147,6 +148,7 @@ func (s *Session) answer(m message) {
 		s.described(st, m)
 	default:
 		if !st.drop {
+			s.deliverHeld()
 			s.deliver(m)
 		}
 	}
@@ -195,16 +197,27 @@ func (s *Session) complete(st *step, m message) {
 		s.deliver(m)
 		return
 	}
-	s.deliver(s.ex.held)
-	s.ex.held = append(s.ex.held[:0], m...)
+	s.deliverHeld()
+	s.ex.held = append(s.ex.held, m...)
+}
+
+// deliverHeld delivers the CommandComplete that waits: there is more to come, so it was not the last.
+func (s *Session) deliverHeld() {
+	if len(s.ex.held) > 0 {
+		s.deliver(s.ex.held)
+		s.ex.held = s.ex.held[:0]
+	}
 }
 
 // noteTag watches for statements that change what the session remembers about the server.
 func (s *Session) noteTag(tag string) {
 	switch tag {
-	case "DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL":
+	case "DEALLOCATE", "DEALLOCATE ALL":
 		s.statements.forget()
 		s.names.prepared = false
+		if tag == "DEALLOCATE ALL" {
+			s.owner.statements = nil
+		}
 	case "PREPARE":
 		s.prepared = true
 	default:
@@ -228,6 +241,7 @@ func changesSchema(tag string) bool {
 // startCopyIn handles CopyInResponse.
 func (s *Session) startCopyIn(st *step, m message) {
 	s.ex.copyIn = true
+	s.deliverHeld()
 	s.deliver(m)
 	if c := s.owner; c == nil || c.closed != nil || c.eof {
 		s.endCopyIn()
@@ -245,6 +259,7 @@ func (s *Session) described(st *step, m message) {
 		}
 		st.backend.describe = append(st.backend.describe, m...)
 	}
+	s.deliverHeld()
 	s.deliver(m)
 }
 
@@ -273,8 +288,7 @@ func (s *Session) errorResponse(m message) {
 		s.fail(fmt.Errorf("txiso: a statement of the session's own failed: %s", errorText(m)))
 		return
 	default:
-		s.deliver(s.ex.held)
-		s.ex.held = nil
+		s.deliverHeld()
 		s.deliver(s.hinted(m))
 		if errorField(m.body(), 'C') == "0A000" {
 			s.statements.invalidate() // "cached plan must not change result type"
@@ -313,21 +327,19 @@ func (s *Session) readyForQuery(status byte) {
 		return
 	}
 	if c := s.owner; c != nil && (st.end || !st.drop) {
-		if s.ex.syntax && !s.ex.failed {
-			status = s.status(c) // the failure is undone next
-		}
-		if s.tx.owner == c && s.foreign != guardRunning {
+		switch {
+		case s.ex.syntax && !s.ex.failed: // the failure is undone next
+		case s.tx.owner == c:
 			s.tx.failed = status == 'E'
+			fallthrough
+		default:
+			s.ex.failed = s.ex.failed || status == 'E'
 		}
-		if status == 'E' {
-			s.ex.failed = true
-		}
-	}
-	if st.end {
-		s.opDone()
-		return
 	}
 	s.inject()
+	if st.end {
+		s.opDone()
+	}
 }
 
 // hinted adds to errors that say that something cannot run in a transaction what to do about it.

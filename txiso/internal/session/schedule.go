@@ -12,6 +12,7 @@ import (
 
 // exchange is the one that is under way, of Session.owner.
 type exchange struct {
+	behind   behind
 	open     bool   // Flush has been sent, Sync not yet
 	bound    bool   // something went to the server whose answer is still to come
 	skipping bool   // an error was answered here: everything up to Sync is to be ignored
@@ -85,9 +86,9 @@ func isCopy(kind byte) bool { return kind == 'd' || kind == 'c' || kind == 'f' }
 // finish ends the exchange under way and answers its ReadyForQuery. Caller must hold mu.
 func (s *Session) finish() {
 	c := s.owner
-	s.deliver(s.ex.held)
+	s.deliverHeld()
 	s.owner = nil
-	s.settle(c)
+	s.settle()
 	c.in = appendReady(c.in, s.status(c))
 	s.ex = exchange{}
 	if c.closed != nil || c.eof {
@@ -277,10 +278,15 @@ func (s *Session) leave(c *conn) {
 		}
 		return // finish calls again
 	}
-	if s.tx.owner == c {
+	switch {
+	case s.tx.owner != c:
+		return
+	case s.owner != nil: // another's statement runs inside it
+		s.tx.abandoned = true
+	default:
 		s.rollback()
-		s.wakeAll()
 	}
+	s.wakeAll()
 }
 
 // endCopyIn tells a server that waits for CopyData of a client that is gone that there will be none. In the extended

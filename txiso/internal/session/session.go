@@ -53,6 +53,7 @@ type Session struct {
 	// guard.go, transaction.go
 	guard   guardState
 	tx      appTx
+	cleanup []string   // what is left to do of an app transaction that has committed
 	foreign guardState // the guard of a statement that runs inside another connection's app transaction
 	held    bool       // go-txdb's BEGIN waits until there is something to send behind it
 	begun   bool       // the outer transaction is open on the server

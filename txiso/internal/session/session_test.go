@@ -350,7 +350,14 @@ func TestDeallocateAllTakesNothingFromTheSession(t *testing.T) {
 		exec(t, db, "DEALLOCATE ALL")
 		_, err := db.Exec("DEALLOCATE ALL; SELECT 1/0")
 		expect(t, "error", code(err), "22012")
-		exec(t, db, "INSERT INTO items VALUES ($1, 'one')", 2)
+		other, err := pgx.ConnectConfig(t.Context(), s.Config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close(t.Context())
+		if _, err := other.Exec(t.Context(), "INSERT INTO items VALUES ($1, 'one')", 2); err != nil {
+			t.Error(err)
+		}
 		expect(t, "items", value(t, db, countItems), "2")
 		exec(t, db, "DEALLOCATE ALL")
 	})

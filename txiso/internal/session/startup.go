@@ -3,8 +3,10 @@ package session
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -106,6 +108,11 @@ func (s *Session) startup(c *conn, code uint32, body []byte) {
 			s.refuse(c, "unsupported frontend protocol")
 			return
 		}
+		if name := s.unknownParameter(body); name != "" {
+			s.refuseWith(c, "0A000", fmt.Sprintf("txiso: the connection asks for the parameter %q, but all connections of a test are one session on the server; "+
+				"put it into Config.DSN, or SET it in the test", name))
+			return
+		}
 		s.welcome(c, code&0xffff)
 	}
 }
@@ -123,10 +130,33 @@ func (s *Session) welcome(c *conn, minor uint32) {
 	c.in = appendReady(c.in, 'I')
 }
 
+// unknownParameter returns a startup parameter that the physical connection does not have.
+func (s *Session) unknownParameter(body []byte) string {
+	for {
+		name, rest, ok := cstring(body)
+		if !ok || name == "" {
+			return ""
+		}
+		value, rest, ok := cstring(rest)
+		if !ok {
+			return ""
+		}
+		body = rest
+		switch {
+		case name == "user", name == "database", name == "client_encoding", strings.HasPrefix(name, "_pq_."):
+		case s.virtual != nil && s.virtual.RuntimeParams[name] == value, s.phys.params[name] == value:
+		default:
+			return name
+		}
+	}
+}
+
 // refuse ends a virtual connection that does not speak the protocol, in the words of the server.
-func (s *Session) refuse(c *conn, message string) {
+func (s *Session) refuse(c *conn, message string) { s.refuseWith(c, "08P01", message) }
+
+func (s *Session) refuseWith(c *conn, code, message string) {
 	c.in = encode(c.in, &pgproto3.ErrorResponse{
-		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "08P01", Message: message,
+		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: message,
 	})
 	c.eof = true
 	s.leave(c)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
@@ -15,7 +16,8 @@ type statement struct {
 	text    string // of control
 	parse   []byte // the Parse message of an unnamed statement
 	writes  bool
-	set     bool // SET CONSTRAINTS
+	set     bool               // SET CONSTRAINTS
+	local   *sqltext.Statement // SET LOCAL or DECLARE
 	alone   bool
 }
 
@@ -30,6 +32,8 @@ type backendStatement struct {
 	writes   bool
 	set      bool
 	alone    bool
+	lasting  bool // its description changes only with the schema
+	local    *sqltext.Statement
 }
 
 // statementCache knows what is prepared on the server.
@@ -74,7 +78,7 @@ func (s *Session) parse(c *conn, m message) {
 		return
 	}
 	kind, single := sqltext.Simple(text(rest))
-	if control := mayControl(kind) && single && kind != sqltext.SetLocal; control && s.parseControl(c, string(name), rest) {
+	if mayControl(kind) && single && s.parseControl(c, string(name), rest) {
 		return
 	}
 	if c.zombie {
@@ -83,7 +87,7 @@ func (s *Session) parse(c *conn, m message) {
 	}
 	if len(name) == 0 {
 		c.unnamed = &statement{
-			parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
+			local: localStatement(kind, text(rest)), parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
 		}
 		s.forward(c, m, step{kind: 'P', conn: c})
 		s.statements.unnamed = c
@@ -101,7 +105,7 @@ func (s *Session) parseControl(c *conn, name string, rest []byte) bool {
 		if s.tx.owner == c || c.zombie && st.Kind != sqltext.RollbackTo {
 			return false
 		}
-	case sqltext.SetConstraints, sqltext.SetTransaction:
+	case sqltext.SetConstraints, sqltext.SetLocal, sqltext.SetTransaction:
 		if s.tx.owner == c && (st.Kind != sqltext.SetTransaction || s.guard == guardRunning) {
 			return false
 		}
@@ -149,14 +153,23 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 	b = &backendStatement{
 		name: s.statements.freeName(name), key: string(rest), prepared: true,
 		writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
+		local: localStatement(kind, text(rest)), lasting: kind == sqltext.Select || kind == sqltext.With || kind == sqltext.Write,
 	}
 	s.statements.names[b.name] = b
 	c.remember(name, b.statement())
 	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, name: name, backend: b})
 }
 
+// localStatement returns a statement whose effect ends with its transaction, else nil.
+func localStatement(kind sqltext.Kind, sql string) *sqltext.Statement {
+	if kind != sqltext.SetLocal && kind != sqltext.Declare {
+		return nil
+	}
+	return &sqltext.Statements(nil, strings.Clone(sql))[0]
+}
+
 func (b *backendStatement) statement() *statement {
-	return &statement{backend: b, writes: b.writes, set: b.set, alone: b.alone}
+	return &statement{backend: b, local: b.local, writes: b.writes, set: b.set, alone: b.alone}
 }
 
 // sendParse sends a Parse message with another name. rest is the message behind the name.
@@ -277,6 +290,10 @@ func (s *Session) bindMessage(c *conn, m message) {
 	s.ex.alone = s.ex.alone || stmt.alone
 	s.tx.constraints = s.tx.constraints || stmt.set
 	s.noteTx(c)
+	if stmt.local != nil {
+		s.ready(c)
+		s.noteLocal(c, *stmt.local)
+	}
 	if stmt.backend == nil {
 		s.ensureUnnamed(c)
 		s.forward(c, m, step{kind: 'B'})
@@ -354,7 +371,7 @@ func (s *Session) describe(c *conn, m message) {
 }
 
 func (s *Session) describeNamed(c *conn, b *backendStatement) {
-	current := s.statements.byKey[b.key] == b
+	current := b.lasting && s.statements.byKey[b.key] == b
 	if current && b.describe != nil && s.status(c) != 'E' {
 		s.emitBytes(c, b.describe)
 		return

@@ -13,12 +13,15 @@ import (
 // the statement that follows. Nobody can tell, because the worker database is used by this session alone.
 type appTx struct {
 	owner         *conn
+	abandoned     bool // its connection is gone; it ends with the exchange that runs inside it
 	failed        bool // as after an error in a real transaction
 	modes         sqltext.Statement
-	setup         string // statement that is due before the first statement
-	wrote         bool   // deferred constraints may have to be checked at COMMIT
-	constraints   bool   // SET CONSTRAINTS was used
-	foreignWrites int    // statements of other connections that ran inside
+	setup         string   // statement that is due before the first statement
+	wrote         bool     // deferred constraints may have to be checked at COMMIT
+	constraints   bool     // SET CONSTRAINTS was used
+	locals        []string // settings of SET LOCAL
+	cursors       bool     // DECLARE was used
+	foreignWrites int      // statements of other connections that ran inside
 	began         site
 }
 
@@ -91,6 +94,9 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 		return
 	case inTx:
 		s.emit(c, pgWarning("25001", "there is already a transaction in progress"))
+		if st.Mode.Access == sqltext.ReadOnly { // the modes count all the same
+			s.tx.setup = "SET TRANSACTION READ ONLY"
+		}
 	default:
 		s.begin(c, st)
 		s.tx.began = c.site
@@ -106,6 +112,10 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 // level's promises are kept by the lowest.
 func (s *Session) begin(c *conn, modes sqltext.Statement) {
 	s.tx = appTx{owner: c, modes: modes, began: s.tx.began}
+	if s.ex.behind == ownGuard { // in a string of several statements: those ahead of it belong to it
+		s.ex.behind = transaction
+		s.tx.wrote = s.ex.writes
+	}
 	switch modes.Mode.Access {
 	case sqltext.ReadOnly:
 		s.tx.setup = "SET TRANSACTION READ ONLY"
@@ -126,7 +136,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	switch {
 	case !inTx && st.Chain:
 		s.emitError(c, pgError("25P01", "COMMIT AND CHAIN can only be used in transaction blocks"))
-	case !inTx && *s.guardOf(c) == guardRunning && s.wantsCheck(c):
+	case !inTx && s.implicit() && s.wantsCheck(c):
 		s.ex.commit = &commit{implicit: true}
 		s.checkNow()
 		return true
@@ -147,9 +157,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 
 // committedAhead answers a COMMIT outside a transaction, which in a string of several statements ends what is ahead of it.
 func (s *Session) committedAhead(c *conn) {
-	if g := s.guardOf(c); *g == guardRunning {
-		*g = guardDone
-	}
+	s.end(guardDone)
 	s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
 	s.emitComplete(c, "COMMIT")
 }
@@ -158,6 +166,7 @@ func (s *Session) committedAhead(c *conn) {
 func (s *Session) committed(c *conn, chain bool) {
 	if s.guard == guardRunning {
 		s.guard = guardDone
+		s.endLocals()
 	}
 	s.endTx(c, chain)
 	s.emitComplete(c, "COMMIT")
@@ -169,9 +178,7 @@ func (s *Session) controlRollback(c *conn, st sqltext.Statement, inTx bool) {
 		s.emitError(c, pgError("25P01", "ROLLBACK AND CHAIN can only be used in transaction blocks"))
 		return
 	case !inTx:
-		if g := s.guardOf(c); *g == guardRunning { // in a string of several statements: it undoes those ahead of it
-			*g = guardFailed
-		}
+		s.end(guardFailed) // in a string of several statements: it undoes those ahead of it
 		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
 	default:
 		s.endFailed(c, st.Chain)
@@ -215,6 +222,9 @@ func (s *Session) undo() {
 }
 
 func (s *Session) endTx(c *conn, chain bool) {
+	if s.ex.behind == transaction {
+		s.ex.behind = nothing
+	}
 	modes := s.tx.modes
 	s.tx = appTx{}
 	if chain {

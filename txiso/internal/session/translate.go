@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
@@ -56,6 +57,8 @@ func (s *Session) translateOne(c *conn, m message) (paused bool) {
 		if s.ex.bound {
 			s.wbuf = append(s.wbuf, m...)
 		}
+	case 'd', 'c', 'f': // of a COPY that was sent ahead in the same batch
+		s.wbuf = append(s.wbuf, m...)
 	case 'S':
 		s.ex.open, s.ex.skipping = false, false
 		s.sync(c)
@@ -83,15 +86,19 @@ type queryString struct {
 func (s *Session) query(c *conn, m message) {
 	sql := text(m.body())
 	kind, single := sqltext.Simple(sql)
+	c.unnamed = nil // as on the server
 	if kind == sqltext.None {
 		s.ping(c)
+		return
+	}
+	if single && s.querySpecial(c, m, kind, sql) {
 		return
 	}
 	if single && !mayControl(kind) {
 		if kind == sqltext.Set {
 			s.noteSet(sql)
 		}
-		s.sendQuery(c, m, alone(kind), writes(kind, sql))
+		s.sendQuery(c, m, nil, alone(kind), writes(kind, sql))
 		return
 	}
 	sql = strings.Clone(sql)
@@ -104,7 +111,7 @@ func (s *Session) query(c *conn, m message) {
 		write = write || writes(st.Kind, sql[st.Start:st.End])
 	}
 	if !control {
-		s.sendQuery(c, m, last, write)
+		s.sendQuery(c, m, nil, last, write)
 		return
 	}
 	s.ex.writes = s.changes(write)
@@ -140,13 +147,13 @@ func (s *Session) syntaxChecked(c *conn) {
 	case s.ex.failed:
 	case s.tx.owner == c && !s.tx.failed:
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
-	case s.tx.owner != c:
-		*s.guardOf(c) = guardFailed
+	default:
+		s.end(guardFailed)
 	}
 }
 
 // sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
-func (s *Session) sendQuery(c *conn, m message, alone, write bool) {
+func (s *Session) sendQuery(c *conn, m message, st *sqltext.Statement, alone, write bool) {
 	if c.zombie {
 		s.emitAborted(c)
 		s.finish()
@@ -155,6 +162,9 @@ func (s *Session) sendQuery(c *conn, m message, alone, write bool) {
 	s.ex.writes = s.changes(write)
 	s.noteTx(c)
 	s.ready(c)
+	if st != nil {
+		s.noteLocal(c, *st)
+	}
 	s.bind()
 	s.wbuf = append(s.wbuf, m...)
 	s.statements.unnamed = nil
@@ -164,6 +174,63 @@ func (s *Session) sendQuery(c *conn, m message, alone, write bool) {
 	if along {
 		s.checkNow()
 	}
+}
+
+// querySpecial answers a Query of one statement that means something else in a transaction than outside, or on a connection
+// that is shared. It reports whether it has.
+func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string) bool {
+	switch kind {
+	case sqltext.Lock, sqltext.Declare, sqltext.Deallocate, sqltext.Discard:
+	default:
+		return false
+	}
+	st := sqltext.Statements(nil, sql)[0]
+	switch outside := s.status(c) == 'I'; {
+	case outside && blockOnly(st) != "":
+		s.emitError(c, pgError("25P01", blockOnly(st)+" can only be used in transaction blocks"))
+	case kind == sqltext.Deallocate && !st.All && c.statements[st.Name] != nil && s.status(c) != 'E':
+		delete(c.statements, st.Name) // the server keeps it for the next who wants it
+		s.emitComplete(c, "DEALLOCATE")
+	case outside && kind == sqltext.Discard && st.All:
+		s.discardAll(c)
+		return true
+	case kind == sqltext.Declare:
+		s.sendQuery(c, m, &st, false, true)
+		return true
+	default:
+		return false
+	}
+	s.finish()
+	return true
+}
+
+// blockOnly names a statement that the server refuses outside a transaction, where it would do nothing.
+func blockOnly(st sqltext.Statement) string {
+	switch {
+	case st.Kind == sqltext.Lock:
+		return "LOCK TABLE"
+	case st.Kind == sqltext.Declare && !st.Hold:
+		return "DECLARE CURSOR"
+	}
+	return ""
+}
+
+// discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD).
+const discardAllSQL = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
+	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;" + noTimeouts
+
+func (s *Session) discardAll(c *conn) {
+	s.ex.writes = true
+	s.ready(c)
+	s.bind()
+	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
+	s.push(step{kind: 'Q', drop: true, end: true})
+	s.push(step{inject: appendComplete(nil, "DISCARD ALL")})
+	s.statements.forget()
+	s.statements.invalidate()
+	s.statements.unnamed = nil
+	s.names.prepared = false
+	c.statements = nil
 }
 
 // ping answers a Query without a statement: pgx sends one to see whether a connection that was idle still works, so a look
@@ -188,7 +255,7 @@ func (s *Session) noteSet(sql string) {
 
 // wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check.
 func (s *Session) wantsCheck(c *conn) bool {
-	return s.tx.owner != c && s.foreign != guardRunning && s.mustCheck(s.ex.writes, false)
+	return s.ex.behind == ownGuard && s.mustCheck(s.ex.writes, false)
 }
 
 // noteTx notes for c's app transaction what its COMMIT has to know.
@@ -220,14 +287,15 @@ func (s *Session) continueStrings(c *conn) {
 			n++
 		}
 		end := q.statements[n-1].End
-		for _, st := range q.statements[:n] {
-			s.tx.constraints = s.tx.constraints || st.Kind == sqltext.SetConstraints
-		}
-		q.statements = q.statements[n:]
 		s.noteTx(c)
 		s.ready(c)
+		for _, st := range q.statements[:n] {
+			s.tx.constraints = s.tx.constraints || st.Kind == sqltext.SetConstraints
+			s.noteLocal(c, st)
+		}
+		q.statements = q.statements[n:]
 		s.bind()
-		s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", st.Start)+q.sql[st.Start:end])
+		s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", utf8.RuneCountInString(q.sql[:st.Start]))+q.sql[st.Start:end])
 		s.statements.unnamed = nil
 		s.push(step{kind: 'Q', end: true})
 		return
@@ -319,7 +387,7 @@ func (s *Session) commitChecked(c *conn) {
 // finishOrCheck ends the exchange, after the deferred constraints where that is still to be done.
 func (s *Session) finishOrCheck(c *conn) {
 	switch {
-	case s.ex.checks || s.ex.failed || *s.guardOf(c) != guardRunning:
+	case s.ex.checks || s.ex.failed || s.ex.behind == nothing:
 	case s.wantsCheck(c):
 		s.checkNow()
 		return
