@@ -3,7 +3,9 @@ package txiso_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -41,11 +43,20 @@ type closing struct{ *testing.M }
 
 func (m closing) Run() int {
 	code := m.M.Run()
-	if err := iso.Close(); err != nil {
+	if err := errors.Join(iso.Close(), closeDriver("txiso")); err != nil {
 		fmt.Println("closing:", err)
 		return 1
 	}
 	return code
+}
+
+// closeDriver ends what a registered driver keeps for tests to come.
+func closeDriver(name string) error {
+	db, err := sql.Open(name, "")
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Driver().(io.Closer).Close(), db.Close())
 }
 
 func closeIso(t testing.TB, iso *txiso.Iso) {

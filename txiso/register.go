@@ -22,6 +22,11 @@ import (
 // if something went wrong that the test could not have seen. Until then the session is held, so forgetting Close keeps
 // the data for the next who opens that name.
 //
+// Sessions stay warm for the next name until the process ends. A leak checker may want them ended before: the driver is an
+// [io.Closer], whose Close does what [Iso.Close] does:
+//
+//	db.Driver().(io.Closer).Close()
+//
 // Register panics if the name is taken, as sql.Register does. Prefer [New] and [Iso.DB] where a *testing.T is at hand.
 func Register(name string, cfg Config) {
 	sql.Register(name, &registered{iso: New(cfg)})
@@ -50,6 +55,7 @@ type connector struct {
 var (
 	_ driver.Driver        = (*registered)(nil)
 	_ driver.DriverContext = (*registered)(nil)
+	_ io.Closer            = (*registered)(nil)
 	_ driver.Connector     = (*connector)(nil)
 	_ io.Closer            = (*connector)(nil)
 )
@@ -66,6 +72,9 @@ func (d *registered) OpenConnector(name string) (driver.Connector, error) {
 func (d *registered) Open(string) (driver.Conn, error) {
 	return nil, errors.New("txiso: Driver.Open is not supported; use sql.Open or OpenConnector")
 }
+
+// Close gives back everything that the driver has on the server.
+func (d *registered) Close() error { return d.iso.Close() }
 
 func (c *connector) Driver() driver.Driver { return c.driver }
 

@@ -3,6 +3,7 @@ package txiso_test
 import (
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +151,28 @@ func TestADriverNameCannotBeTakenTwice(t *testing.T) {
 		}
 	}()
 	txiso.Register("txiso", txiso.Config{})
+}
+
+// TestMain closes the driver of the other tests and then counts goroutines.
+func TestAfterItsDriverIsClosedADatabaseSaysSo(t *testing.T) {
+	t.Parallel()
+	name := "txiso-closed-" + unique(t)
+	if !slices.Contains(sql.Drivers(), name) { // as with -count=2
+		txiso.Register(name, txiso.Config{})
+	}
+	if err := closeDriver(name); err != nil {
+		t.Error(err)
+	}
+	db, err := sql.Open(name, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeDB(t, db)
+	err = db.PingContext(t.Context())
+	if err == nil {
+		t.Fatal("a closed driver gives connections")
+	}
+	expectError(t, err.Error(), "Close was called", "no database can be had after it")
 }
 
 func TestADriverGivesNoConnectionsWithoutADatabase(t *testing.T) {

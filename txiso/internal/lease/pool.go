@@ -67,15 +67,14 @@ func (p *Pool) Get(ctx context.Context, logf func(string, ...any)) (*Lease, erro
 		if l.usable(ctx) && l.Start() == nil {
 			return l, nil
 		}
-		l.discard(ctx)
+		_ = l.discard(ctx) // a database that cannot be dropped keeps its lock: nobody gets it
 	}
 	l, err := p.make(ctx, logf)
 	if err != nil {
 		return nil, err
 	}
 	if err := l.Start(); err != nil {
-		l.discard(ctx)
-		return nil, err
+		return nil, errors.Join(err, l.discard(ctx))
 	}
 	return l, nil
 }
