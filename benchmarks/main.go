@@ -23,7 +23,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/txiso/txiso-go/benchmarks/host"
 	"github.com/txiso/txiso-go/benchmarks/report"
-	"github.com/txiso/txiso-go/benchmarks/strategy"
 )
 
 // options are the flags.
@@ -83,7 +82,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	r.Command = strings.TrimSpace("go run ./benchmarks " + strings.Join(os.Args[1:], " "))
-	return write(r, o)
+	return write(r, base, o)
 }
 
 // measureAll runs the plan.
@@ -94,7 +93,7 @@ func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) 
 		progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
 	for i, c := range p.cells {
 		bar.Describe(fmt.Sprintf("%d/%d", i+1, len(p.cells)))
-		results, err := runCell(ctx, c, withWork(strategy.All()), p.budget, func(spent time.Duration) {
+		results, err := runCell(ctx, c, withWork(p.strategies), p.budget, func(spent time.Duration) {
 			_ = bar.Set(int((time.Duration(i)*p.budget + min(spent, p.budget)).Milliseconds())) // only a picture
 		})
 		if err != nil {
@@ -110,10 +109,10 @@ func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) 
 	return r, moreSections(ctx, h, p, r)
 }
 
-// write puts the results into files.
-func write(r *report.Run, o options) error {
+// write puts the results into files. Plots are about what differs from first in one dimension.
+func write(r *report.Run, first cell, o options) error {
 	if o.out != "" {
-		if err := writeFiles(r, o.out); err != nil {
+		if err := writeFiles(r, first, o.out); err != nil {
 			return err
 		}
 	}
@@ -124,10 +123,10 @@ func write(r *report.Run, o options) error {
 	if err != nil || o.out == "" {
 		return errors.New("-readme shows the plots, so it needs -out")
 	}
-	return report.WriteREADME(o.readme, "results", r.Markdown(filepath.ToSlash(plots), resultOf(base)))
+	return report.WriteREADME(o.readme, "results", r.Markdown(filepath.ToSlash(plots), resultOf(first)))
 }
 
-func writeFiles(r *report.Run, dir string) error {
+func writeFiles(r *report.Run, first cell, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -138,7 +137,7 @@ func writeFiles(r *report.Run, dir string) error {
 	if err := errors.Join(r.CSV(file), file.Close()); err != nil {
 		return err
 	}
-	if _, err := r.Plots(dir, resultOf(base)); err != nil {
+	if _, err := r.Plots(dir, resultOf(first)); err != nil {
 		return err
 	}
 	fmt.Printf("\nCSV and plots are in %s\n", dir)

@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"time"
+
+	"github.com/txiso/txiso-go/benchmarks/strategy"
 )
 
 // cell is one combination of the dimensions.
@@ -15,14 +17,16 @@ var base = cell{tables: 50, rows: 0, statements: 10, workers: 1}
 
 // plan is what a run does.
 type plan struct {
-	cells   []cell
-	budget  time.Duration // for each cell, in which all strategies take turns
-	replays float64       // the share of the published suites' tests that is run
-	rolled  int           // tests of the look at the server
+	cells      []cell
+	strategies []strategy.Named // floor first
+	budget     time.Duration    // for each cell, in which all strategies take turns
+	cellsOnly  bool
+	share      float64 // of the other sections' tests
+	rolledBack int     // tests of the look at what they leave behind
 }
 
 func fullPlan() plan {
-	p := plan{budget: 24 * time.Second, replays: 1, rolled: 10000, cells: []cell{base}}
+	p := plan{strategies: strategy.All(), budget: 24 * time.Second, share: 1, rolledBack: 10000, cells: []cell{base}}
 	p.cells = append(p.cells, vary([]int{10, 200, 500}, func(c *cell, n int) { c.tables = n })...)
 	p.cells = append(p.cells, vary([]int{1000}, func(c *cell, n int) { c.rows = n })...)
 	p.cells = append(p.cells, vary([]int{1, 50}, func(c *cell, n int) { c.statements = n })...)
@@ -31,7 +35,7 @@ func fullPlan() plan {
 }
 
 func quickPlan() plan {
-	p := plan{budget: 4 * time.Second, cells: []cell{base}}
+	p := plan{strategies: strategy.All(), budget: 4 * time.Second, cellsOnly: true, cells: []cell{base}}
 	p.cells = append(p.cells, vary([]int{10}, func(c *cell, n int) { c.tables = n })...)
 	p.cells = append(p.cells, vary([]int{2}, func(c *cell, n int) { c.workers = n })...)
 	return p

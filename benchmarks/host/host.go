@@ -59,14 +59,21 @@ func (h *Host) open(ctx context.Context) error {
 	return h.Admin.QueryRowContext(ctx, "SELECT current_setting('server_version')").Scan(&h.Version)
 }
 
-// makeHome makes a directory that the user whom root runs PostgreSQL as can reach.
-func (h *Host) makeHome() error {
-	dir, err := os.MkdirTemp("", "txisobench")
-	if err != nil {
+func (h *Host) makeHome() (err error) {
+	h.Kind = "embedded"
+	if h.home, err = MakeHome(); err != nil {
 		return err
 	}
-	h.Kind, h.home = "embedded", dir
-	return errors.Join(os.Chmod(dir, 0o755), os.Setenv("TXISO_HOME", dir), os.Setenv("TXISO_IDLE_TIMEOUT", "1s"))
+	return errors.Join(os.Setenv("TXISO_HOME", h.home), os.Setenv("TXISO_IDLE_TIMEOUT", "1s"))
+}
+
+// MakeHome makes a directory for TXISO_HOME that the user whom root runs PostgreSQL as can reach.
+func MakeHome() (string, error) {
+	dir, err := os.MkdirTemp("", "txisobench")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
 }
 
 // remember notes which databases an external server has.
@@ -112,13 +119,13 @@ func (h *Host) Close() error {
 	}
 	err = errors.Join(err, h.hold.End(), h.iso.Close())
 	if h.home != "" {
-		return errors.Join(err, removeHome(ctx, h.home))
+		return errors.Join(err, RemoveHome(ctx, h.home))
 	}
 	return errors.Join(err, h.dropNew(ctx))
 }
 
-// removeHome waits until the server, which nobody uses any more, has stopped.
-func removeHome(ctx context.Context, home string) error {
+// RemoveHome waits until the server under home, which nobody uses any more, has stopped, and removes it.
+func RemoveHome(ctx context.Context, home string) error {
 	for Running(home) && ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond)
 	}

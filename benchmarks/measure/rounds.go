@@ -157,3 +157,12 @@ func (r *Rounds) serial(ctx context.Context, c *Contender, worker, n int) error 
 	}
 	return nil
 }
+
+// Suite runs tests once, shared out among workers, and returns how long that took.
+func Suite(ctx context.Context, s strategy.Strategy, test Test, workers, tests int) (time.Duration, error) {
+	r := &Rounds{Test: test, Workers: workers}
+	c := &Contender{Name: "suite", Strategy: s, numbers: make([]int, workers)}
+	began := time.Now()
+	err := r.tests(ctx, c, (tests+workers-1)/workers)
+	return time.Since(began), err
+}

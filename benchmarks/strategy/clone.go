@@ -35,7 +35,7 @@ func NewCloneFile(ctx context.Context, env *Env) (Strategy, error) {
 	return newClone(ctx, env, "FILE_COPY")
 }
 
-func newClone(ctx context.Context, env *Env, how string) (Strategy, error) {
+func newClone(ctx context.Context, env *Env, how string) (*clone, error) {
 	template, err := env.Private()
 	if err != nil {
 		return nil, err

@@ -35,11 +35,12 @@ func (s *plainTxdb) Begin(_ context.Context, worker int) (DB, error) {
 
 func (s *plainTxdb) End(_ context.Context, worker int) error { return s.dbs[worker].Close() }
 
+// Close ends tests that were interrupted; closing a *sql.DB twice does no harm.
 func (s *plainTxdb) Close() error {
 	for _, dsn := range s.dsns {
 		stdlib.UnregisterConnConfig(dsn)
 	}
-	return nil
+	return closeAll(s.dbs)
 }
 
 // closeAll closes databases of which some may not be open.

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"context"
+	"errors"
 
 	"github.com/txiso/txiso-go/benchmarks/faketest"
 	"github.com/txiso/txiso-go/txiso"
@@ -43,6 +44,18 @@ func (s *isolated) Begin(ctx context.Context, worker int) (db DB, err error) {
 	return db, err
 }
 
-func (s *isolated) End(_ context.Context, worker int) error { return s.tests[worker].End() }
+func (s *isolated) End(_ context.Context, worker int) error {
+	t := s.tests[worker]
+	s.tests[worker] = nil
+	return t.End()
+}
 
-func (s *isolated) Close() error { return s.iso.Close() }
+// Close ends tests that were interrupted.
+func (s *isolated) Close() (err error) {
+	for _, t := range s.tests {
+		if t != nil {
+			err = errors.Join(err, t.End())
+		}
+	}
+	return errors.Join(err, s.iso.Close())
+}

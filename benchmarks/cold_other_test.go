@@ -1,0 +1,5 @@
+//go:build !unix
+
+package main
+
+func firstDatabase() error { return nil }

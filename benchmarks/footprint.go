@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/txiso/txiso-go/benchmarks/host"
+	"github.com/txiso/txiso-go/benchmarks/measure"
+	"github.com/txiso/txiso-go/benchmarks/report"
+	"github.com/txiso/txiso-go/benchmarks/schema"
+	"github.com/txiso/txiso-go/benchmarks/strategy"
+	"github.com/txiso/txiso-go/benchmarks/work"
+)
+
+// footprint is what a strategy's tests do to the server and to this process.
+type footprint struct {
+	connections, wal float64 // counted by the server
+	cpu              time.Duration
+	allocated        float64 // bytes, in this process
+}
+
+// footprints looks at every strategy alone.
+func footprints(ctx context.Context, h *host.Host, p plan, done func(string)) (s report.Section, err error) {
+	s = report.Section{
+		Title: "What a test does to the server",
+		Text: []string{"Per test, " + report.CellTitle(resultOf(base)) + ". Connections and WAL are counted by the server, which " +
+			"forgets the connections to a database when that is dropped: a clone costs one more than it says here. The " +
+			"processor time is that of all its processes (Linux, server on this machine); memory is what this process allocates."},
+		Header: []string{"strategy", "connections", "WAL", "server's processor time", "allocated here", "tests"},
+	}
+	for _, named := range p.strategies {
+		done(named.Name)
+		tests := max(1, int(p.share*float64(lookTests(named.Name))))
+		f, err := look(ctx, h, named, tests)
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			return s, err
+		}
+		cpu := "–"
+		if f.cpu > 0 {
+			cpu = report.Duration(f.cpu)
+		}
+		s.Rows = append(s.Rows, []string{named.Name, fmt.Sprintf("%.3f", f.connections), bytes(f.wal), cpu, bytes(f.allocated), fmt.Sprint(tests)})
+	}
+	return s, nil
+}
+
+// lookTests is how many tests of a strategy take about a second.
+func lookTests(name string) int {
+	switch name {
+	case "floor", "txiso", "txiso-pgxpool":
+		return 1000
+	case "txdb", "delete":
+		return 200
+	default:
+		return 10
+	}
+}
+
+func look(ctx context.Context, h *host.Host, named strategy.Named, tests int) (f footprint, err error) {
+	env := strategy.NewEnv(context.WithoutCancel(ctx), schema.New(base.tables, base.rows), 1, func(string, ...any) {})
+	defer func() { err = errors.Join(err, env.Close()) }()
+	s, err := named.New(ctx, env)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	test := work.Plain.Mixed(base.statements)
+	if _, err := measure.Suite(ctx, s, test, 1, 1); err != nil { // the first test is another's business
+		return f, err
+	}
+	before, err := state(ctx, h.Admin)
+	if err != nil {
+		return f, err
+	}
+	if _, err := measure.Suite(ctx, s, test, 1, tests); err != nil {
+		return f, err
+	}
+	after, err := state(ctx, h.Admin)
+	n := float64(tests)
+	return footprint{
+		connections: (after.connections - before.connections) / n, wal: (after.wal - before.wal) / n,
+		cpu: (after.cpu - before.cpu) / time.Duration(tests), allocated: (after.allocated - before.allocated) / n,
+	}, err
+}
+
+// state reads the counters. It waits for those that the server's processes report late.
+func state(ctx context.Context, db *sql.DB) (f footprint, err error) {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	f.allocated = float64(memory.TotalAlloc)
+	var pid int
+	err = db.QueryRowContext(ctx, `SELECT pg_backend_pid(), pg_current_wal_insert_lsn() - '0/0'`).Scan(&pid, &f.wal)
+	if err != nil {
+		return f, err
+	}
+	f.cpu = serverTime(pid)
+	time.Sleep(200 * time.Millisecond)
+	err = db.QueryRowContext(ctx, `SELECT coalesce(sum(sessions), 0) FROM pg_stat_database`).Scan(&f.connections)
+	return f, err
+}
+
+// bytes writes a number of bytes with its unit.
+func bytes(n float64) string {
+	for _, unit := range []string{"B", "kB", "MB"} {
+		if n < 1000 {
+			return fmt.Sprintf("%.3g %s", n, unit)
+		}
+		n /= 1000
+	}
+	return fmt.Sprintf("%.3g GB", n)
+}
