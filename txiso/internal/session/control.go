@@ -205,6 +205,10 @@ func (s *Session) sendRollback() {
 	s.run(s.names.end)
 	s.run(s.names.unlock)
 	s.run(s.names.discard)
+	s.statements.passing(func(name string) {
+		s.wbuf = appendClose(s.wbuf, name)
+		s.push(step{kind: 'C', drop: true})
+	})
 	s.wbuf = append(s.wbuf, syncMessage...)
 	s.push(step{kind: 'S', drop: true, reset: true})
 }

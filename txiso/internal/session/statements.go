@@ -32,7 +32,7 @@ type backendStatement struct {
 	writes   bool
 	set      bool
 	alone    bool
-	lasting  bool // its description changes only with the schema
+	lasting  bool // it means the same as long as the schema is the same, so that others may use it
 	local    *sqltext.Statement
 }
 
@@ -60,6 +60,18 @@ func (k *statementCache) forget() {
 // invalidate is called when the schema has changed: descriptions may be wrong, so that statements must be parsed anew.
 // Those that are in use keep what they have, as on a connection of their own: the server tells when that is stale.
 func (k *statementCache) invalidate() { clear(k.byKey) }
+
+// passing calls f for the statements that must not be kept beyond a test: utility statements with rows, such as FETCH,
+// mean something else or crash the server when what they were prepared for is gone.
+func (k *statementCache) passing(f func(name string)) {
+	for name, b := range k.names {
+		if !b.lasting {
+			f(name)
+			delete(k.names, name)
+			b.prepared = false
+		}
+	}
+}
 
 // freeName returns the name that a statement is to have on the server: the client's own if it is free.
 func (k *statementCache) freeName(want string) string {
@@ -136,7 +148,7 @@ func (c *conn) remember(name string, stmt *statement) {
 
 func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kind) {
 	if had := c.statements[name]; had != nil {
-		if had.backend == nil {
+		if had.backend == nil || had.backend.name != name {
 			s.emitError(c, pgError("42P05", fmt.Sprintf("prepared statement %q already exists", name)))
 			return
 		}
@@ -191,7 +203,7 @@ func appendParse(b []byte, name string, rest []byte) []byte {
 func (s *Session) parsed(st step, ok bool) {
 	switch {
 	case st.backend != nil && ok:
-		if len(s.statements.byKey) < maxStatements {
+		if st.backend.lasting && len(s.statements.byKey) < maxStatements {
 			s.statements.byKey[st.backend.key] = st.backend
 		}
 	case st.backend != nil:
@@ -262,6 +274,9 @@ func (c *conn) boundStatement(m message) *statement {
 	}
 	return nil
 }
+
+// lasting reports whether the server may keep st when its connection is done with it.
+func (st *statement) lasting() bool { return st.backend == nil || st.backend.lasting }
 
 func (st *statement) isControl() bool { return st.backend == nil && st.parse == nil }
 
@@ -422,6 +437,14 @@ func (s *Session) closeMessage(c *conn, m message) {
 	case body[0] == 'S' && len(name) == 0:
 		c.unnamed = nil
 		s.emitBytes(c, closed)
+	case body[0] == 'S' && c.statements[string(name)] != nil && !c.statements[string(name)].lasting():
+		b := c.statements[string(name)].backend
+		delete(c.statements, string(name))
+		delete(s.statements.names, b.name)
+		s.ready(c)
+		s.bind()
+		s.wbuf = appendClose(s.wbuf, b.name)
+		s.push(step{kind: 'C'})
 	case body[0] == 'S' && c.statements[string(name)] != nil, body[0] == 'S' && s.statements.names[string(name)] != nil:
 		delete(c.statements, string(name)) // the server keeps it for the next who wants it
 		s.emitBytes(c, closed)
