@@ -161,6 +161,14 @@ func (s *Session) end(state guardState) {
 // implicit reports whether the exchange has a guard of its own: it has begun what a server calls an implicit transaction.
 func (s *Session) implicit() bool { return s.ex.behind == ownGuard || s.ex.behind == foreignGuard }
 
+// forgetSchema is called when something was undone: what this test has changed in the schema may be undone with it.
+func (s *Session) forgetSchema() {
+	if s.ddl {
+		s.statements.invalidate()
+		s.deferred.stale = true
+	}
+}
+
 // settle notes how the exchange that is over has left its guard.
 func (s *Session) settle() {
 	state := guardDone
@@ -174,8 +182,8 @@ func (s *Session) settle() {
 		s.tx.foreignWrites++
 	}
 	s.end(state)
-	if s.ex.failed && s.ddl {
-		s.statements.invalidate()
+	if s.ex.failed {
+		s.forgetSchema()
 	}
 	if s.tx.abandoned {
 		s.rollback()

@@ -130,6 +130,7 @@ func (s *Session) parameter(m message) {
 	name, rest, _ := cstring(m.body())
 	value, _, _ := cstring(rest)
 	s.phys.setParameter(name, value)
+	s.deliverHeld()
 	s.deliver(m)
 }
 

@@ -14,6 +14,7 @@ import (
 type exchange struct {
 	behind   behind
 	open     bool   // Flush has been sent, Sync not yet
+	paused   bool   // nothing more may be sent before the server has answered
 	bound    bool   // something went to the server whose answer is still to come
 	skipping bool   // an error was answered here: everything up to Sync is to be ignored
 	failed   bool   // the server answered with an error
@@ -63,7 +64,7 @@ func (s *Session) advance(c *conn) {
 			c.out.dropBatch()
 		case isCopy(b.first):
 			c.out.dropBatch() // the COPY has failed; a server ignores the rest of it, too
-		case s.owner == c && s.ex.open:
+		case s.owner == c && s.ex.open && !s.ex.paused:
 			s.translateBatch(c)
 		case s.owner == nil && s.canStart(c):
 			s.owner, s.ex = c, exchange{}
@@ -185,11 +186,11 @@ func (s *Session) write(c *conn) {
 // wait sleeps until something has changed, c's deadline passes or its BEGIN has waited long enough.
 func (s *Session) wait(c *conn) {
 	until := c.readDeadline
-	if c.out.ready() && !s.eligible(c) {
-		if s.beginExpired(c) {
+	if c.out.ready() && s.obstructed(c) {
+		if s.waitExpired(c) {
 			return
 		}
-		if limit := s.beginLimit(c); until.IsZero() || limit.Before(until) {
+		if limit := s.waitLimit(c); until.IsZero() || limit.Before(until) {
 			until = limit
 		}
 	}

@@ -212,9 +212,7 @@ func (s *Session) undo() {
 	if s.foreign != guardNone {
 		s.foreign = guardNone // the return to the guard takes it along
 	}
-	if s.ddl {
-		s.statements.invalidate()
-	}
+	s.forgetSchema()
 	if s.tx.foreignWrites > 0 {
 		s.lose("txiso: %d statement(s) ran on another connection while the transaction begun at %v was open, and were undone with it when it was rolled back; "+
 			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", s.tx.foreignWrites, &s.tx.began)
@@ -286,30 +284,41 @@ func (s *Session) controlSet(c *conn, st sqltext.Statement) {
 	s.emitComplete(c, tag)
 }
 
-// A BEGIN waits while another connection's app transaction is open.
+// obstructed reports that c waits for something that the code under test must do first: a BEGIN for the end of another
+// connection's app transaction, anything for the data of another connection's COPY. Such a wait has an end.
+func (s *Session) obstructed(c *conn) bool {
+	return !s.eligible(c) || s.copying(c)
+}
 
-func (s *Session) beginLimit(c *conn) time.Time {
+// copying reports that another connection is in the middle of a COPY FROM STDIN.
+func (s *Session) copying(c *conn) bool { return s.owner != nil && s.owner != c && s.ex.copyIn }
+
+func (s *Session) waitLimit(c *conn) time.Time {
 	if c.waitsSince.IsZero() {
 		c.waitsSince = time.Now()
 	}
 	limit := s.opts.BeginTimeout
-	if c.site.goroutine == s.tx.began.goroutine {
+	if !s.eligible(c) && c.site.goroutine == s.tx.began.goroutine {
 		limit = min(limit, selfBeginTimeout)
 	}
 	return c.waitsSince.Add(limit)
 }
 
-// beginExpired gives up on a BEGIN that has waited long enough.
-func (s *Session) beginExpired(c *conn) bool {
-	if time.Now().Before(s.beginLimit(c)) {
+// waitExpired gives up on what has waited long enough.
+func (s *Session) waitExpired(c *conn) bool {
+	if time.Now().Before(s.waitLimit(c)) {
 		return false
+	}
+	message := fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", &c.site, &s.tx.began)
+	hint := "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone."
+	if s.copying(c) {
+		message = "txiso: a statement waits for a COPY FROM STDIN of another connection, which is still under way"
+		hint = "The connections of one test are one session on the server. End the COPY before other connections are used, or give this test a database of its own: Clone."
 	}
 	c.waitsSince = time.Time{}
 	c.out.dropBatch()
 	c.in = encode(c.in, &pgproto3.ErrorResponse{
-		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "55P03",
-		Message: fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", &c.site, &s.tx.began),
-		Hint:    "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone.",
+		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "55P03", Message: message, Hint: hint,
 	})
 	c.in = appendReady(c.in, s.status(c))
 	return true

@@ -26,7 +26,7 @@ func (s *Session) translate(c *conn, msgs []byte) {
 		paused = s.translateOne(c, m)
 		return !paused
 	})
-	if paused {
+	if s.ex.paused = paused; paused {
 		s.ex.rest = append([]byte(nil), rest...)
 	}
 }
