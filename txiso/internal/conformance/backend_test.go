@@ -104,16 +104,17 @@ func (b *txdbBackend) DB() *sql.DB {
 type isoBackend struct {
 	closers
 	cfg *pgx.ConnConfig
+	db  func(txiso.TB) *sql.DB
 }
 
 func openIso(tb *bodyTB) backend {
 	pool := iso.Pool(tb) // the public way to a configuration
 	tb.database = pool.Config().ConnConfig.Database
-	return &isoBackend{closers{tb}, pool.Config().ConnConfig}
+	return &isoBackend{closers{tb}, pool.Config().ConnConfig, iso.DB}
 }
 
 func (b *isoBackend) Config() *pgx.ConnConfig { return b.cfg.Copy() }
-func (b *isoBackend) DB() *sql.DB             { return iso.DB(b.tb) }
+func (b *isoBackend) DB() *sql.DB             { return b.db(b.tb) }
 
 // bodyTB is the test that a body's database belongs to. Unlike a *testing.T it keeps what it is told, so that a behaviour
 // can be about that, and its clean-up can be waited for with a bound.

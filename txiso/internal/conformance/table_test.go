@@ -114,7 +114,7 @@ func (r *results) compare(t *testing.T, b behaviour) {
 	case differs:
 		t.Logf("differs, as marked (%s):\n%s", mark, why)
 	case mark != "" && !b.sometimes:
-		t.Errorf("txiso equals plain now: remove the mark %q", mark)
+		t.Errorf("txiso equals plain now: remove the mark of %q: %s", b.name, mark)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -27,13 +28,32 @@ type childOutcome struct {
 	Outcome outcome
 }
 
-// runTxdb runs the behaviours in children, another one whenever one has died.
+// runTxdb runs the behaviours in several children at once, because mostly they wait for one that hangs.
 func (r *results) runTxdb(t *testing.T) {
-	left := sqlBehaviours()
+	const children = 4
+	parts := [children]map[string]behaviour{}
+	n := 0
+	for name, b := range sqlBehaviours() {
+		if parts[n%children] == nil {
+			parts[n%children] = map[string]behaviour{}
+		}
+		parts[n%children][name] = b
+		n++
+	}
+	var wg sync.WaitGroup
+	for _, part := range parts {
+		wg.Go(func() { r.runPart(t, part) })
+	}
+	wg.Wait()
+}
+
+// runPart runs behaviours in a child, another one whenever one has died.
+func (r *results) runPart(t *testing.T, left map[string]behaviour) {
 	for len(left) > 0 {
 		outcomes := runChild(t, left)
 		if len(outcomes) == 0 {
-			t.Fatal("the child did nothing")
+			t.Error("the child did nothing")
+			return
 		}
 		for _, o := range outcomes {
 			r.putTxdb(o)
@@ -73,11 +93,13 @@ func runChild(t *testing.T, todo map[string]behaviour) map[string]childOutcome {
 		fmt.Fprintln(&names, name)
 	}
 	if err := os.WriteFile(list, []byte(names.String()), 0o600); err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestTxdbChild$")
 	cmd.Env = append(os.Environ(), childList+"="+list, childResult+"="+result)
@@ -96,7 +118,8 @@ func readOutcomes(t *testing.T, file string) map[string]childOutcome {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	defer f.Close()
 	found := map[string]childOutcome{}
@@ -104,7 +127,7 @@ func readOutcomes(t *testing.T, file string) map[string]childOutcome {
 		var o childOutcome
 		if err := dec.Decode(&o); err != nil {
 			if !errors.Is(err, io.EOF) {
-				t.Fatal(err)
+				t.Error(err)
 			}
 			return found
 		}

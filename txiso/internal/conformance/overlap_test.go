@@ -1,0 +1,248 @@
+package conformance_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var overlap = []behaviour{
+	{"goroutines that each begin, work and commit all succeed", func(e *Env) {
+		db := e.DB()
+		e.Each(8, func(e *Env, i int) {
+			for j := range 5 {
+				tx := e.Begin(db)
+				e.Do(tx, "insert into items values ($1, $2)", i*10+j, fmt.Sprint(i, j))
+				e.Show(tx, "select count(*) from items where id = $1", i*10+j)
+				e.Err("commit", tx.Commit())
+			}
+		})
+		e.Show(db, "select count(*), sum(id) from items")
+	}, marks{}},
+	{"goroutines of which every second rolls back", func(e *Env) {
+		db := e.DB()
+		e.Each(8, func(e *Env, i int) {
+			tx := e.Begin(db)
+			e.Do(tx, "insert into items values ($1, $2)", i, fmt.Sprint(i))
+			if i%2 == 0 {
+				e.Err("rollback", tx.Rollback())
+			} else {
+				e.Err("commit", tx.Commit())
+			}
+		})
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"goroutines whose transactions fail in between", func(e *Env) {
+		db := e.DB()
+		e.Each(8, func(e *Env, i int) {
+			tx := e.Begin(db)
+			e.Do(tx, "insert into items values ($1, $2)", i, fmt.Sprint(i))
+			if i%2 == 0 {
+				e.Do(tx, "select 1/0")
+			}
+			e.Err("commit", tx.Commit())
+		})
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"goroutines on a pool of pgx", func(e *Env) {
+		pool := e.Pool()
+		e.Each(8, func(e *Env, i int) {
+			e.Err("func", pgx.BeginFunc(e.Ctx, pool, func(tx pgx.Tx) error {
+				e.Do(tx, "insert into items values ($1, $2)", i, fmt.Sprint(i))
+				return nil
+			}))
+			e.Show(pool, "select name from items where id = $1", i)
+		})
+		e.Show(pool, "select count(*) from items")
+	}, marks{native: true, sometimes: true}},
+	{"goroutines that share a handle without transactions", func(e *Env) {
+		db := e.DB()
+		e.Each(16, func(e *Env, i int) {
+			for j := range 5 {
+				e.Do(db, "insert into items values ($1, $2)", i*10+j, fmt.Sprint(i, j))
+				e.Do(db, "insert into items values ($1, $2)", i*10+j, fmt.Sprint(i, j))
+				e.Show(db, "select name from items where id = $1", i*10+j)
+			}
+		})
+		e.Show(db, "select count(*) from items")
+	}, marks{}},
+	{"statements on the handle while a transaction is open", func(e *Env) {
+		db := e.DB()
+		tx := e.Begin(db)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(db, "insert into items values (2, 'b')")
+		e.Show(db, "select id from items where id = 2")
+		e.Do(tx, "insert into items values (3, 'c')")
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a failed statement on the handle leaves an open transaction alone", func(e *Env) {
+		db := e.DB()
+		tx := e.Begin(db)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(db, "select 1/0")
+		e.Do(db, "select $1::int/0", 1)
+		e.Do(tx, "insert into items values (3, 'c')")
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a failed transaction leaves the handle alone", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "insert into items values (9, 'z')")
+		tx := e.Begin(db)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(tx, "select 1/0")
+		e.Do(db, "insert into items values (2, 'b')")
+		e.Show(db, "select id from items order by id")
+		e.Do(tx, "select 1")
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a failed transaction recovers by its savepoint while others work", func(e *Env) {
+		db := e.DB()
+		tx := e.Begin(db)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(tx, "savepoint s")
+		e.Do(tx, "select 1/0")
+		e.Do(db, "insert into items values (2, 'b')")
+		e.Do(tx, "rollback to s")
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a statement on the handle stays when the transaction beside it is rolled back", func(e *Env) {
+		db := e.DB()
+		tx := e.Begin(db)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(db, "insert into items values (2, 'b')")
+		e.Err("rollback", tx.Rollback())
+		e.Show(db, "select id from items order by id")
+	}, marks{told: "ran on another connection while the transaction begun at"}},
+	{"others do not see what is not committed", func(e *Env) {
+		db := e.DB()
+		tx := e.Begin(db)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Show(db, "select id from items")
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items")
+	}, marks{}},
+	{"two transactions open at once in one goroutine", func(e *Env) {
+		db := e.DB()
+		one := e.Begin(db)
+		e.Do(one, "insert into items values (1, 'a')")
+		two, err := db.BeginTx(e.Ctx, nil)
+		if err == nil {
+			e.Do(two, "insert into items values (2, 'b')")
+			e.Err("commit", two.Commit())
+		} else {
+			e.Err("begin", err)
+		}
+		e.Err("commit", one.Commit())
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a transaction that waits for another's end begins", func(e *Env) {
+		db := e.DB()
+		one := e.Begin(db)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			two := e.Begin(db)
+			e.Must("insert", e.DoCtx(e.Ctx, two, "insert into items values (2, 'b')"))
+			e.Must("commit", two.Commit())
+		})
+		time.Sleep(20 * time.Millisecond)
+		_, err := one.ExecContext(e.Ctx, "insert into items values (1, 'a')")
+		e.Must("insert", err)
+		e.Must("commit", one.Commit())
+		wg.Wait()
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a row lock makes others wait or fail", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "insert into items values (1, 'a'), (2, 'b')")
+		tx := e.Begin(db)
+		e.Show(tx, "select id from items where id = 1 for update")
+		e.Show(db, "select id from items where id = 1 for update nowait")
+		e.Show(db, "select id from items order by id for update skip locked")
+		e.Err("rollback", tx.Rollback())
+	}, marks{}},
+	{"rows of a transaction are open while others work", func(e *Env) {
+		db := e.DB()
+		tx := e.Begin(db)
+		rows, err := tx.QueryContext(e.Ctx, "select generate_series(1, 10000)")
+		e.Must("query", err)
+		n := 0
+		for rows.Next() {
+			if n++; n%2500 == 0 {
+				e.Do(db, "insert into items values ($1, $2)", n, fmt.Sprint(n))
+			}
+		}
+		e.Log("%d rows %v", n, rows.Err())
+		rows.Close()
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"many open rows at once", func(e *Env) {
+		db := e.DB()
+		var open []*sql.Rows
+		for i := range 5 {
+			rows, err := db.QueryContext(e.Ctx, "select n from generate_series($1::int, $1 + 2000) n", i)
+			e.Must("query", err)
+			rows.Next()
+			open = append(open, rows)
+		}
+		e.Do(db, "insert into items values (1, 'a')")
+		for _, rows := range open {
+			n := 1
+			for rows.Next() {
+				n++
+			}
+			e.Log("%d rows %v", n, rows.Err())
+			rows.Close()
+		}
+		e.Show(db, "select id from items")
+	}, marks{}},
+	{"a pool of one connection blocks a second user until its context ends", func(e *Env) {
+		db := e.DB()
+		db.SetMaxOpenConns(1)
+		tx := e.Begin(db)
+		ctx, done := context.WithTimeout(e.Ctx, 50*time.Millisecond)
+		defer done()
+		e.DoCtx(ctx, db, "select 1")
+		_, err := db.BeginTx(ctx, nil)
+		e.Err("begin", err)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Err("commit", tx.Commit())
+		e.Show(db, "select id from items")
+	}, marks{}},
+	{"limits on the pool lose nothing", func(e *Env) {
+		db := e.DB()
+		db.SetMaxIdleConns(0)
+		db.SetConnMaxLifetime(time.Nanosecond)
+		e.Do(db, "insert into items values (1, 'a')")
+		e.Show(db, "select id from items")
+		db.SetMaxOpenConns(2)
+		db.SetConnMaxIdleTime(time.Nanosecond)
+		e.Do(db, "insert into items values (2, 'b')")
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"closing a handle undoes nothing", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "insert into items values (1, 'a')")
+		e.Err("close", db.Close())
+		e.Do(db, "select 1")
+		e.Show(e.DB(), "select id from items")
+	}, marks{}},
+	{"two handles see the same data", func(e *Env) {
+		one, two := e.DB(), e.DB()
+		e.Do(one, "insert into items values (1, 'a')")
+		e.Do(two, "insert into items values (2, 'b')")
+		e.Show(one, "select id from items order by id")
+		tx := e.Begin(one)
+		e.Do(tx, "delete from items where id = 1")
+		e.Err("commit", tx.Commit())
+		e.Show(two, "select id from items order by id")
+	}, marks{}},
+}

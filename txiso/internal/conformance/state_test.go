@@ -1,0 +1,466 @@
+package conformance_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const setting = "select current_setting('work_mem'), coalesce(current_setting('my.var', true), '')"
+
+var sessionState = []behaviour{
+	{"SET outside a transaction stays", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "set work_mem = '1MB'")
+		e.Do(conn, "set my.var = 'x'")
+		e.Show(conn, setting)
+		e.Do(conn, "select 1/0")
+		e.Show(conn, setting)
+		e.Do(conn, "reset work_mem")
+		e.Do(conn, "reset all")
+		e.Show(conn, setting)
+	}, marks{}},
+	{"SET in a transaction goes with it", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		tx := e.Begin(conn)
+		e.Do(tx, "set work_mem = '1MB'")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, setting)
+		tx = e.Begin(conn)
+		e.Do(tx, "set work_mem = '1MB'")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, setting)
+	}, marks{}},
+	{"a setting of one's own that was rolled back", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Show(conn, "select current_setting('my.own', true)")
+		tx := e.Begin(conn)
+		e.Do(tx, "set my.own = 'x'")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "select current_setting('my.own', true)")
+	}, marks{sometimes: true}},
+	{"SET LOCAL ends with its transaction", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		for range 2 {
+			tx := e.Begin(conn)
+			e.Do(tx, "set local work_mem = '1MB'")
+			e.Show(tx, "select set_config('my.var', $1, true)", "x")
+			e.Show(tx, setting)
+			e.Err("commit", tx.Commit())
+			e.Show(conn, setting)
+		}
+		tx := e.Begin(conn)
+		e.Do(tx, "set local work_mem = '1MB'")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, setting)
+	}, marks{}},
+	{"SET LOCAL in a savepoint", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		tx := e.Begin(conn)
+		e.Do(tx, "set work_mem = '2MB'")
+		e.Do(tx, "savepoint s")
+		e.Do(tx, "set local work_mem = '1MB'")
+		e.Do(tx, "release s")
+		e.Show(tx, setting)
+		e.Err("commit", tx.Commit())
+		e.Show(conn, setting)
+	}, marks{}},
+	{"SET LOCAL in a string with its transaction", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "begin; set local work_mem = '1MB'; commit")
+		e.Show(conn, setting)
+		e.Do(conn, "set local work_mem = '1MB'; select 1")
+		e.Show(conn, setting)
+	}, marks{}},
+	{"set_config outside a transaction", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Show(conn, "select set_config('work_mem', '1MB', true)")
+		e.Show(conn, setting)
+		e.Show(conn, "select set_config('work_mem', '1MB', false)")
+		e.Show(conn, setting)
+	}, marks{}},
+	{"a function with a SET of its own", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "create function f() returns text language sql set work_mem = '3MB' as $$ select current_setting('work_mem') $$")
+		e.Show(conn, "select f()")
+		e.Show(conn, setting)
+	}, marks{}},
+	{"search_path and unqualified names", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "create schema one; create table one.t as select 'one' as v; create schema two; create table two.t as select 2 as v")
+		for _, path := range []string{"one", "two", "two, one", "one"} {
+			e.Do(conn, "set search_path = "+path)
+			e.Show(conn, "select v from t where $1", true)
+			e.Show(conn, "select v from t where $1", true)
+		}
+		tx := e.Begin(conn)
+		e.Do(tx, "set local search_path = two")
+		e.Show(tx, "select v from t where $1", true)
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "select v from t where $1", true)
+		e.Show(conn, "select set_config('search_path', 'two', false)")
+		e.Show(conn, "select v from t where $1", true)
+	}, marks{}},
+	{"SET ROLE", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "set role pg_monitor")
+		e.Show(conn, "select current_user, session_user = current_user")
+		e.Do(conn, "insert into items values (1, 'a')")
+		e.Do(conn, "reset role")
+		e.Do(conn, "insert into items values (1, 'a')")
+		tx := e.Begin(conn)
+		e.Do(tx, "set local role pg_monitor")
+		e.Show(tx, "select current_user")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, "select session_user = current_user")
+		e.Do(conn, "set role nowhere")
+	}, marks{}},
+	{"a role that may not do much sees errors like everywhere", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "set session authorization pg_monitor")
+		e.Do(conn, "insert into items values ($1, $2)", 1, "a")
+		e.Do(conn, "select 1/0")
+		e.Do(conn, "create table x ()")
+		e.Do(conn, "reset session authorization")
+		e.Do(conn, "insert into items values ($1, $2)", 1, "a")
+	}, marks{}},
+	{"settings are a connection's own", func(e *Env) {
+		db := e.DB()
+		one, two := e.SQLConn(db), e.SQLConn(db)
+		e.Do(one, "set work_mem = '1MB'")
+		e.Show(two, setting)
+	}, marks{}},
+	{"parameters of the connection string", func(e *Env) {
+		conn := e.Conn(func(cfg *pgx.ConnConfig) {
+			cfg.RuntimeParams["application_name"] = "conformance"
+			cfg.RuntimeParams["search_path"] = "pg_catalog"
+			cfg.RuntimeParams["work_mem"] = "1MB"
+		})
+		e.Show(conn, "select current_setting('application_name'), current_setting('search_path'), current_setting('work_mem')")
+		e.Log("%s", conn.PgConn().ParameterStatus("application_name"))
+	}, native},
+	{"AfterConnect of pgx's pool", func(e *Env) {
+		pool := e.Pool(func(cfg *pgxpool.Config) {
+			cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+				_, err := c.Exec(ctx, "set application_name = 'after'")
+				return err
+			}
+		})
+		e.Show(pool, "select current_setting('application_name')")
+	}, native},
+	{"cursors in a transaction", func(e *Env) {
+		tx := e.Begin(e.DB())
+		e.Do(tx, "declare c cursor for select generate_series(1, 5)")
+		e.Show(tx, "fetch 2 from c")
+		e.Show(tx, "fetch all from c")
+		e.Do(tx, "close c")
+		e.Show(tx, "fetch 1 from c")
+		e.Err("rollback", tx.Rollback())
+	}, marks{}},
+	{"a cursor ends with its transaction", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		tx := e.Begin(conn)
+		e.Do(tx, "declare c cursor for select generate_series(1, 5)")
+		e.Show(tx, "fetch 2 from c")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, "fetch 2 from c")
+		tx = e.Begin(conn)
+		e.Do(tx, "declare c cursor for select generate_series(1, 5)")
+		e.Err("rollback", tx.Rollback())
+	}, marks{}},
+	{"a cursor outside a transaction is refused", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "declare c cursor for select 1")
+		e.Show(conn, "fetch 1 from c")
+	}, marks{}},
+	{"a cursor WITH HOLD outlives its transaction", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "declare c cursor with hold for select generate_series(1, 5)")
+		e.Show(conn, "fetch 2 from c")
+		tx := e.Begin(conn)
+		e.Do(tx, "declare d cursor with hold for select generate_series(1, 5)")
+		e.Err("commit", tx.Commit())
+		e.Do(conn, "select 1/0")
+		e.Show(conn, "fetch 1 from c")
+		e.Show(conn, "fetch 1 from d")
+		tx = e.Begin(conn)
+		e.Do(tx, "declare x cursor with hold for select 1")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "fetch 1 from x")
+		e.Do(conn, "close all")
+	}, marks{sometimes: true}},
+	{"UPDATE WHERE CURRENT OF", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "insert into items values (1, 'a'), (2, 'b')")
+		tx := e.Begin(db)
+		e.Do(tx, "declare c cursor for select id from items order by id for update")
+		e.Show(tx, "fetch 1 from c")
+		e.Do(tx, "update items set qty = 5 where current of c")
+		e.Err("commit", tx.Commit())
+		e.Show(db, allItems)
+	}, marks{sometimes: true}},
+	{"temporary tables", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "create temp table t (v int)")
+		e.Do(conn, "insert into t values (1)")
+		e.Do(conn, "create temp table t (v int)")
+		e.Show(conn, "select v from t")
+		tx := e.Begin(conn)
+		e.Do(tx, "create temp table u (v int)")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "select v from u")
+		e.Do(conn, "discard temp")
+		e.Show(conn, "select v from t")
+	}, marks{}},
+	{"ON COMMIT DROP", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		for range 2 {
+			tx := e.Begin(conn)
+			e.Do(tx, "create temp table t (v int) on commit drop")
+			e.Do(tx, "insert into t values (1)")
+			e.Show(tx, "select v from t")
+			e.Err("commit", tx.Commit())
+			e.Show(conn, "select v from t")
+		}
+		e.Do(conn, "create temp table x (v int) on commit drop")
+		e.Show(conn, "select v from x")
+	}, marks{}},
+	{"ON COMMIT DELETE ROWS", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "create temp table t (v int) on commit delete rows")
+		e.Do(conn, "insert into t values (1)")
+		e.Show(conn, "select v from t")
+		tx := e.Begin(conn)
+		e.Do(tx, "insert into t values (2)")
+		e.Show(tx, "select v from t")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, "select v from t")
+	}, marks{}},
+	{"temporary tables are a connection's own", func(e *Env) {
+		db := e.DB()
+		one, two := e.SQLConn(db), e.SQLConn(db)
+		e.Do(one, "create temp table t (v int)")
+		e.Show(two, "select v from t")
+		e.Do(two, "create temp table t (w text)")
+	}, marks{}},
+	{"a temporary table hides a table", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Show(conn, "select count(*) from items where $1", true)
+		e.Do(conn, "create temp table items (x int)")
+		e.Do(conn, "insert into items values (5), (6)")
+		e.Show(conn, "select count(*) from items where $1", true)
+		e.Do(conn, "drop table items")
+		e.Show(conn, "select count(*) from items where $1", true)
+	}, marks{}},
+	{"advisory locks of a transaction end with it", func(e *Env) {
+		db := e.DB()
+		conn := e.SQLConn(db)
+		tx := e.Begin(conn)
+		e.Show(tx, "select pg_try_advisory_xact_lock(42)")
+		e.Show(tx, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+		tx = e.Begin(conn)
+		e.Show(tx, "select pg_try_advisory_xact_lock(42)")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+	}, marks{}},
+	{"advisory locks of a session", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Show(conn, "select pg_try_advisory_lock(42)")
+		e.Show(conn, "select pg_advisory_unlock(42)")
+		e.Show(conn, "select pg_try_advisory_lock(43), pg_try_advisory_lock(43)")
+		tx := e.Begin(conn)
+		e.Show(tx, "select pg_try_advisory_lock(44)")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "select pg_advisory_unlock(44)")
+		e.Do(conn, "select pg_advisory_unlock_all()")
+		e.Show(conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+	}, marks{}},
+	{"unlocking what is not locked warns", func(e *Env) {
+		conn := e.Conn()
+		e.Show(conn, "select pg_advisory_unlock(42)")
+	}, native},
+	{"advisory locks keep other connections out", func(e *Env) {
+		db := e.DB()
+		one, two := e.SQLConn(db), e.SQLConn(db)
+		e.Show(one, "select pg_try_advisory_lock(42)")
+		e.Show(two, "select pg_try_advisory_lock(42)")
+		e.Show(two, "select pg_advisory_unlock(42)")
+	}, marks{}},
+	{"PREPARE and EXECUTE as SQL", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "prepare p (int) as select $1 + 1")
+		e.Show(conn, "execute p (1)")
+		e.Do(conn, "prepare p as select 2")
+		e.Do(conn, "deallocate p")
+		e.Show(conn, "execute p (1)")
+		tx := e.Begin(conn)
+		e.Do(tx, "prepare q as select 5")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "execute q")
+		e.Show(conn, "select name, statement, from_sql from pg_prepared_statements where from_sql")
+		e.Do(conn, "deallocate nowhere")
+	}, marks{}},
+	{"DEALLOCATE ALL forgets SQL's prepared statements", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "prepare p as select 1")
+		e.Do(conn, "deallocate all")
+		e.Show(conn, "execute p")
+		e.Show(conn, "select 1")
+	}, marks{}},
+	{"DISCARD", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "discard plans")
+		e.Do(conn, "discard sequences")
+		e.Do(conn, "discard temporary")
+		e.Do(conn, "select 1")
+	}, marks{}},
+	{"DISCARD ALL", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "set work_mem = '1MB'")
+		e.Do(conn, "insert into items values (1, 'a')")
+		e.Do(conn, "discard all")
+		e.Show(conn, setting)
+		e.Do(conn, "insert into items values (2, 'b')")
+	}, marks{}},
+	{"currval and lastval", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Show(conn, "select currval('counter')")
+		e.Show(conn, "select lastval()")
+		e.Do(conn, "select setval('counter', 100)")
+		e.Show(conn, "select nextval('counter'), currval('counter'), lastval()")
+	}, marks{}},
+	{"currval is a connection's own", func(e *Env) {
+		db := e.DB()
+		one, two := e.SQLConn(db), e.SQLConn(db)
+		e.Do(one, "select nextval('counter')")
+		e.Show(two, "select currval('counter')")
+	}, marks{sometimes: true}},
+	{"the first value of a sequence", func(e *Env) {
+		e.Show(e.DB(), "select nextval('counter')")
+	}, marks{sometimes: true}},
+	{"a sequence does not go back", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "select setval('counter', 100)")
+		tx := e.Begin(db)
+		e.Show(tx, "select nextval('counter')")
+		e.Err("rollback", tx.Rollback())
+		e.Show(db, "select nextval('counter')")
+		e.Do(db, "create sequence mine; select nextval('mine')")
+		e.Show(db, "select nextval('mine')")
+		e.Do(db, "alter sequence counter restart with 7")
+		e.Show(db, "select nextval('counter')")
+	}, marks{}},
+	{"LISTEN and NOTIFY", func(e *Env) {
+		one, two := e.Conn(), e.Conn()
+		e.Do(one, "listen news")
+		e.Do(two, "notify news, 'hello'")
+		ctx, done := context.WithTimeout(e.Ctx, 300*time.Millisecond)
+		defer done()
+		n, err := one.WaitForNotification(ctx)
+		e.Err("wait", err)
+		if err == nil {
+			e.Log("%s %s", n.Channel, n.Payload)
+		}
+	}, native},
+	{"listening channels", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "listen a")
+		e.Show(conn, "select pg_listening_channels()")
+		tx := e.Begin(conn)
+		e.Do(tx, "listen b")
+		e.Err("rollback", tx.Rollback())
+		e.Show(conn, "select pg_listening_channels()")
+		e.Do(conn, "unlisten *")
+		e.Show(conn, "select pg_listening_channels()")
+	}, marks{}},
+	{"large objects", func(e *Env) {
+		conn := e.Conn()
+		tx, err := conn.Begin(e.Ctx)
+		e.Must("begin", err)
+		los := tx.LargeObjects()
+		oid, err := los.Create(e.Ctx, 4711)
+		e.Log("%d", oid)
+		e.Err("create", err)
+		lo, err := los.Open(e.Ctx, oid, pgx.LargeObjectModeWrite|pgx.LargeObjectModeRead)
+		e.Must("open", err)
+		n, err := lo.Write([]byte("hello"))
+		e.Log("%d", n)
+		e.Err("write", err)
+		e.Err("close", lo.Close())
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(conn, "select convert_from(lo_get(4711), 'UTF8')")
+	}, native},
+	{"a large object's descriptor ends with its transaction", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Do(conn, "select lo_create(4712)")
+		tx := e.Begin(conn)
+		e.Show(tx, "select lo_open(4712, 131072)")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, "select loread(0, 5)")
+		e.Show(conn, "select lo_open(4712, 131072)")
+		e.Show(conn, "select loread(0, 5)")
+	}, marks{}},
+	{"LOCK outside a transaction is refused", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "lock table items")
+		tx := e.Begin(db)
+		e.Do(tx, "lock table items in exclusive mode")
+		e.Err("commit", tx.Commit())
+		e.Do(db, "lock items; select 1")
+	}, marks{}},
+	{"each connection has a backend of its own", func(e *Env) {
+		db := e.DB()
+		one, two := e.SQLConn(db), e.SQLConn(db)
+		var a, b int
+		e.Must("one", one.QueryRowContext(e.Ctx, "select pg_backend_pid()").Scan(&a))
+		e.Must("two", two.QueryRowContext(e.Ctx, "select pg_backend_pid()").Scan(&b))
+		e.Log("different %v", a != b)
+	}, marks{}},
+}
+
+var timeAndIDs = []behaviour{
+	{"now() stands still inside a transaction", func(e *Env) {
+		tx := e.Begin(e.DB())
+		var a, b, c time.Time
+		e.Must("now", tx.QueryRowContext(e.Ctx, "select now()").Scan(&a))
+		time.Sleep(2 * time.Millisecond)
+		e.Must("now", tx.QueryRowContext(e.Ctx, "select now(), clock_timestamp()").Scan(&b, &c))
+		e.Log("%v %v", a.Equal(b), c.After(b))
+		e.Err("commit", tx.Commit())
+	}, marks{}},
+	{"now() moves from statement to statement", func(e *Env) {
+		db := e.DB()
+		var a, b time.Time
+		e.Must("now", db.QueryRowContext(e.Ctx, "select now()").Scan(&a))
+		time.Sleep(2 * time.Millisecond)
+		e.Must("now", db.QueryRowContext(e.Ctx, "select now()").Scan(&b))
+		e.Log("%v", b.After(a))
+	}, marks{}},
+	{"statement_timestamp() and clock_timestamp() move", func(e *Env) {
+		db := e.DB()
+		var a, b, c, d time.Time
+		e.Must("now", db.QueryRowContext(e.Ctx, "select statement_timestamp(), clock_timestamp()").Scan(&a, &b))
+		time.Sleep(2 * time.Millisecond)
+		e.Must("now", db.QueryRowContext(e.Ctx, "select statement_timestamp(), clock_timestamp()").Scan(&c, &d))
+		e.Log("%v %v", c.After(a), d.After(b))
+	}, marks{}},
+	{"now() is close to the clock of the test", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "select 1")
+		time.Sleep(2 * time.Millisecond)
+		var now time.Time
+		e.Must("now", db.QueryRowContext(e.Ctx, "select now()").Scan(&now))
+		e.Log("%v", time.Since(now).Abs() < time.Minute)
+	}, marks{}},
+	{"transactions have ids of their own", func(e *Env) {
+		db := e.DB()
+		var a, b int64
+		e.Must("id", db.QueryRowContext(e.Ctx, "select pg_current_xact_id()::text::bigint").Scan(&a))
+		e.Must("id", db.QueryRowContext(e.Ctx, "select pg_current_xact_id()::text::bigint").Scan(&b))
+		e.Log("%v", a != b)
+	}, marks{}},
+}
