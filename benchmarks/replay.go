@@ -54,7 +54,7 @@ func replay(ctx context.Context, share float64, done func(string)) (s report.Sec
 	s = report.Section{
 		Title: "Published suites, replayed",
 		Text: []string{fmt.Sprintf("What others have published, the same strategy with as many tests here, and txiso. "+
-			"Their tests are not ours: a test here is ten statements in a schema of %d tables, so compare ratios within a suite, not seconds across columns.", replayTables)},
+			"Their tests are not ours: a test here is ten statements in a schema of %d tables, so compare ratios within a suite, not seconds across columns. Each suite runs once, and txiso's databases are made meanwhile.", replayTables)},
 		Header: []string{"suite", "strategy", "published", "here", "a test"},
 	}
 	for _, x := range suites() {

@@ -39,7 +39,7 @@ func CellSection(results []Result) Section {
 func Duration(d time.Duration) string {
 	unit, name := time.Microsecond, "µs"
 	switch {
-	case d.Abs() >= 10*time.Second:
+	case d.Abs() >= time.Second:
 		unit, name = time.Second, "s"
 	case d.Abs() >= time.Millisecond:
 		unit, name = time.Millisecond, "ms"
