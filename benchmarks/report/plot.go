@@ -14,10 +14,11 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// palette are colours that people with a colour vision deficiency tell apart (Okabe and Ito); txiso's is the first.
+// palette are colours that people with a colour vision deficiency tell apart (Okabe and Ito), in the order of the
+// strategies: floor is grey, txiso stands out.
 var palette = []color.Color{
-	color.RGBA{213, 94, 0, 255}, color.RGBA{0, 114, 178, 255}, color.RGBA{0, 158, 115, 255}, color.RGBA{204, 121, 167, 255},
-	color.RGBA{86, 180, 233, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{60, 60, 60, 255},
+	color.RGBA{60, 60, 60, 255}, color.RGBA{213, 94, 0, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{0, 114, 178, 255},
+	color.RGBA{0, 158, 115, 255}, color.RGBA{204, 121, 167, 255}, color.RGBA{86, 180, 233, 255},
 }
 
 const (
@@ -81,7 +82,7 @@ func costs(results []Result) *plot.Plot {
 	results = slices.Clone(results)
 	slices.SortFunc(results, func(a, b Result) int { return cmp.Compare(b.Sample.Median(), a.Sample.Median()) })
 	p := plot.New()
-	p.Title.Padding = vg.Points(8)
+	p.Title.Padding, p.Y.Padding = vg.Points(8), vg.Points(8)
 	p.Title.Text = "What a test pays, " + CellTitle(results[0])
 	p.X.Label.Text = "time per test (ms, logarithmic); multiple of floor beside it"
 	var names []string
@@ -105,12 +106,12 @@ func costs(results []Result) *plot.Plot {
 	return p
 }
 
-// colorOf makes txiso stand out.
+// colorOf gives txiso the colour that it has among the lines.
 func colorOf(strategy string) color.Color {
 	if strategy == "txiso" || strategy == "txiso-pgxpool" {
-		return palette[0]
+		return palette[1]
 	}
-	return palette[1]
+	return palette[3]
 }
 
 // lines shows a line for each strategy.
