@@ -32,8 +32,12 @@ func (d *deferredConstraints) add(row []byte) {
 	}
 }
 
-// changes reports whether a statement may change data, given whether it does by the look of it.
-func (s *Session) changes(writes bool) bool { return writes || s.deferred.stale || s.deferred.distrust }
+// noteWrites notes that a statement is sent that changes data by the look of it, or not. By the look of it only: a view
+// may call a function that does.
+func (s *Session) noteWrites(writes bool) {
+	s.ex.wrote = s.ex.wrote || writes
+	s.ex.writes = s.ex.writes || writes || s.deferred.stale || s.deferred.distrust
+}
 
 // mustCheck reports whether a transaction that ends now may have left deferred checks to be done.
 func (s *Session) mustCheck(wrote, setConstraints bool) bool {

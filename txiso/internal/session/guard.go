@@ -178,7 +178,7 @@ func (s *Session) settle() {
 	case !s.ex.writes:
 		state = guardClean
 	}
-	if s.ex.behind == foreignGuard && state == guardDone {
+	if s.ex.behind == foreignGuard && s.ex.wrote && !s.ex.failed {
 		s.tx.foreignWrites++
 	}
 	s.end(state)

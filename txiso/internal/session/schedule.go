@@ -21,6 +21,7 @@ type exchange struct {
 	copyIn   bool   // the server wants CopyData
 	alone    bool   // nothing may be sent behind it ahead of time
 	writes   bool   // it may have changed data
+	wrote    bool   // it has, by the look of it
 	ddl      bool   // it has changed the schema
 	checks   bool   // the deferred constraints are being checked
 	hold     bool   // its CommandComplete waits for the deferred constraints to be checked

@@ -301,7 +301,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 		s.bindUnknown(c, portal, name, rest, m, ok)
 		return
 	}
-	s.ex.writes = s.ex.writes || s.changes(stmt.writes)
+	s.noteWrites(stmt.writes)
 	s.ex.alone = s.ex.alone || stmt.alone
 	s.tx.constraints = s.tx.constraints || stmt.set
 	s.noteTx(c)
@@ -325,7 +325,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 // bindUnknown binds a statement that this connection has not prepared with Parse: one of SQL's PREPARE, which the server
 // knows by that name, or none. A statement that another connection prepared under that name must not be found.
 func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, m message, wellFormed bool) {
-	s.ex.writes = true
+	s.noteWrites(true)
 	s.noteTx(c)
 	if !wellFormed || s.statements.names[string(name)] == nil && len(name) > 0 {
 		s.forward(c, m, step{kind: 'B'})

@@ -114,7 +114,7 @@ func (s *Session) query(c *conn, m message) {
 		s.sendQuery(c, m, nil, last, write)
 		return
 	}
-	s.ex.writes = s.changes(write)
+	s.noteWrites(write)
 	s.ex.strings = q
 	if other && !c.zombie {
 		s.checkSyntax(c)
@@ -159,7 +159,7 @@ func (s *Session) sendQuery(c *conn, m message, st *sqltext.Statement, alone, wr
 		s.finish()
 		return
 	}
-	s.ex.writes = s.changes(write)
+	s.noteWrites(write)
 	s.noteTx(c)
 	s.ready(c)
 	if st != nil {
@@ -220,7 +220,7 @@ const discardAllSQL = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEA
 	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;" + noTimeouts
 
 func (s *Session) discardAll(c *conn) {
-	s.ex.writes = true
+	s.noteWrites(true)
 	s.ready(c)
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
@@ -309,7 +309,7 @@ func (s *Session) functionCall(c *conn, m message) {
 		s.finish()
 		return
 	}
-	s.ex.writes = true
+	s.noteWrites(true)
 	s.noteTx(c)
 	s.forward(c, m, step{kind: 'Q', end: true})
 }
