@@ -36,7 +36,7 @@ type outcome struct {
 // A body that takes longer hangs. Go-txdb does so often; nobody waits long for it.
 func bound(c column) time.Duration {
 	if c == onTxdb {
-		return 2 * time.Second
+		return 4 * time.Second
 	}
 	return 15 * time.Second
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,14 +23,17 @@ type results struct {
 	differs map[string]bool // txiso from plain
 }
 
-// TestTable runs every behaviour in every column, compares, and makes the table.
+// TestTable runs every behaviour on plain and txiso, compares, and makes the table. Go-txdb runs only when the table is
+// written: it is there for the record, slow because it hangs so often, and what hangs depends on the machine.
 func TestTable(t *testing.T) {
 	all := &results{plain: map[string]outcome{}, txdb: map[string]outcome{}, differs: map[string]bool{}}
 	t.Run("columns", func(t *testing.T) {
-		t.Run("txdb", func(t *testing.T) {
-			t.Parallel()
-			all.runTxdb(t)
-		})
+		if *update {
+			t.Run("txdb", func(t *testing.T) {
+				t.Parallel()
+				all.runTxdb(t)
+			})
+		}
 		for _, a := range areas {
 			for _, b := range a.behaviours {
 				t.Run(a.name+"/"+b.name, func(t *testing.T) {
@@ -39,7 +43,7 @@ func TestTable(t *testing.T) {
 			}
 		}
 	})
-	if len(all.plain) < count() || len(all.txdb) < countSQL() {
+	if len(all.plain) < count() || *update && len(all.txdb) < countSQL() {
 		t.Skip("some behaviours did not run: no table")
 	}
 	if !t.Failed() {
@@ -249,6 +253,11 @@ func (r *results) txdbCell(b behaviour) string {
 	return "no"
 }
 
+var txdbParts = regexp.MustCompile(`(?m)^(\| .* \| yes) \| (?:yes|no|varies|–) \| |(go-txdb equals plain in) [0-9]+`)
+
+// withoutTxdb is a table without what go-txdb did.
+func withoutTxdb(table string) string { return txdbParts.ReplaceAllString(table, "$1 | $2") }
+
 func expectTable(t *testing.T, table string) {
 	t.Helper()
 	if *update {
@@ -261,7 +270,8 @@ func expectTable(t *testing.T, table string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(committed); got != table {
+	table, got := withoutTxdb(table), withoutTxdb(string(committed))
+	if got != table {
 		t.Errorf("docs/conformance.md is out of date, write it with -update:\n%s", diff(strings.Split(table, "\n"), strings.Split(got, "\n")))
 	}
 }
