@@ -5,6 +5,7 @@ package pgserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -81,7 +82,7 @@ func (c *cluster) checkReachable(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("txiso: creating the data directory: %w", context.Cause(ctx))
 	}
-	if _, refused := err.(*exec.ExitError); refused {
+	if refused := new(exec.ExitError); errors.As(err, &refused) {
 		return fmt.Errorf("txiso: the server runs as user %s because PostgreSQL refuses to run as root, and that user cannot enter %s: "+
 			"set TXISO_HOME to a directory that it can reach (for instance /var/tmp/txiso), or run the tests as another user", c.account.name, c.private())
 	}

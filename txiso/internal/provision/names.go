@@ -44,7 +44,6 @@ func buildName(fingerprint string) string       { return prefix + "build_" + fin
 func slotName(fingerprint string, n int) string { return prefix + fingerprint + "_" + strconv.Itoa(n) }
 func cloneName(fingerprint string) string       { return prefix + fingerprint + "_c" + randomHex(6) }
 func fingerprintOf(name string) string          { return group(name, 2) }
-func slotNumber(name string) (n int)            { n, _ = strconv.Atoi(group(name, 3)); return n }
 
 func group(name string, i int) string {
 	if m := ourName.FindStringSubmatch(name); m != nil {

@@ -26,7 +26,6 @@ type statement struct {
 type backendStatement struct {
 	name     string
 	key      string // query and parameter types
-	parse    []byte // the Parse message that makes it again
 	prepared bool   // the server knows it
 	describe []byte // the answer to Describe, once known
 	writes   bool
@@ -110,7 +109,7 @@ func (s *Session) parse(c *conn, m message) {
 
 // parseControl keeps a transaction control statement to itself. It reports whether st is one.
 func (s *Session) parseControl(c *conn, name string, rest []byte) bool {
-	query := string(text(rest))
+	query := strings.Clone(text(rest)) // the message goes, the statement stays
 	st := sqltext.Statements(nil, query)[0]
 	switch st.Kind {
 	case sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo:

@@ -266,7 +266,7 @@ func (o *oracle) exec(sql string) (tags []string, err error) {
 }
 
 func (o *oracle) reset() {
-	o.exec("ROLLBACK")
+	_, _ = o.exec("ROLLBACK") // may warn that there is nothing to roll back
 	if _, err := o.exec("DISCARD ALL"); err != nil {
 		panic(err)
 	}
