@@ -29,6 +29,7 @@ var settings = []string{
 	"port=" + strconv.Itoa(port),
 	"restart_after_crash=off",       // the next Start repairs
 	"autovacuum_max_workers=2",      // rolled-back rows must be collected, but tests need the processors
+	"autovacuum_naptime=10s",        // and soon: a suite is over before the default of a minute
 	"log_min_messages=log",          // failed statements are the tests' affair, and the log must not grow with them
 	"log_min_error_statement=panic", //
 	"log_destination=stderr",

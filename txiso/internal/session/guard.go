@@ -211,7 +211,7 @@ func (s *Session) prepareInternal(name, sql string) {
 	s.wbuf = appendClose(s.wbuf, name)
 	s.push(step{kind: 'C', drop: true})
 	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
-	s.push(step{kind: 'P', drop: true})
+	s.push(step{kind: 'P', drop: true, name: name})
 }
 
 // run executes a prepared statement that has neither parameters nor rows.

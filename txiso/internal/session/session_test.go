@@ -438,3 +438,19 @@ func TestAConnectionOfATestThatHasEndedIsRefused(t *testing.T) {
 		t.Errorf("connecting between tests: %v", err)
 	}
 }
+
+// The statement that restores the modes of constraints is prepared where it is needed first. When that was behind a
+// statement that failed, the server had never seen it, and every later check failed.
+func TestTheFirstWriteMayFail(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "CREATE TABLE others (id int)") // so that the constraints are listed anew
+		for range 3 {
+			_, err := db.Exec("INSERT INTO items VALUES ($1 / 0, 'one')", 1)
+			expect(t, "error", code(err), "22012")
+		}
+		exec(t, db, "INSERT INTO items VALUES ($1, 'one')", 1)
+		_, err := db.Exec("INSERT INTO children VALUES ($1, 99)", 1)
+		expect(t, "error", code(err), "23503")
+	})
+}

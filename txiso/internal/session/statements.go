@@ -156,7 +156,7 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 		return
 	}
 	b := s.statements.byKey[string(rest)]
-	if b != nil && b.prepared && s.status(c) != 'E' {
+	if b != nil && b.prepared && !s.prepared && s.status(c) != 'E' {
 		c.remember(name, b.statement())
 		s.emitBytes(c, []byte{'1', 0, 0, 0, 4})
 		return
@@ -213,6 +213,9 @@ func (s *Session) parsed(st step, ok bool) {
 		if stmt := st.conn.statements[st.name]; stmt != nil && stmt.backend == st.backend {
 			delete(st.conn.statements, st.name)
 		}
+	case st.drop && !ok: // one of the session's own, behind an error
+		s.names.prepared = s.names.prepared && st.name == s.names.restore
+		s.deferred.changed = true
 	case st.conn != nil && !ok:
 		st.conn.unnamed = nil
 		s.statements.unnamed = nil
