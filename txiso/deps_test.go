@@ -36,6 +36,7 @@ var testDependencies = map[string]string{
 // layers are the folders of the library from top to bottom: each imports only from below itself.
 var layers = []string{
 	"./txiso/internal/conformance", // tests only, of everything below
+	"./txiso/internal/property",    // the same
 	"./txiso/cmd/txiso",
 	"./txiso",
 	"./txiso/internal/lease",

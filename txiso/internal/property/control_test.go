@@ -1,0 +1,99 @@
+package property_test
+
+import (
+	"fmt"
+	"strings"
+)
+
+// control is transaction control as text.
+func (g *gen) control() string {
+	sql := g.plainControl()
+	switch g.IntN(8) {
+	case 0:
+		sql = strings.ToUpper(sql)
+	case 1:
+		sql = "/* a; comment */ " + sql + " ;"
+	case 2:
+		sql = "-- to the end\n\t" + sql + " -- commit"
+	case 3:
+		sql = ";; " + sql + ";"
+	}
+	return sql
+}
+
+func (g *gen) plainControl() string {
+	switch n := g.IntN(20); {
+	case n < 5:
+		return g.beginText()
+	case n < 9:
+		return pick(g, "commit", "end", "commit work", "end transaction", "commit and no chain", "commit")
+	case n < 12:
+		return pick(g, "rollback", "abort", "rollback work", "abort transaction", "rollback")
+	case n < 13:
+		return pick(g, "commit and chain", "rollback and chain", "end and chain")
+	case n < 15:
+		return "savepoint " + g.savepoint()
+	case n < 17:
+		return pick(g, "rollback to ", "rollback to savepoint ", "rollback work to ") + g.savepoint()
+	case n < 18:
+		return pick(g, "release ", "release savepoint ") + g.savepoint()
+	case n < 19:
+		return "set transaction " + pick(g, "read only", "read write")
+	}
+	return pick(g, "set local search_path = pg_catalog, public", "set local work_mem = 4096")
+}
+
+func (g *gen) beginText() string {
+	begin := pick(g, "begin", "begin work", "start transaction", "begin transaction", "begin")
+	if g.together {
+		return begin
+	}
+	return begin + pick(g, "", "", "", " read only", " read write")
+}
+
+func (g *gen) savepoint() string { return pick(g, "a", "b", `"A"`, `"it's ""one"""`) }
+
+// several is a string of several statements, with or without transaction control.
+func (g *gen) several() string {
+	parts := make([]string, 2+g.IntN(4))
+	for i := range parts {
+		parts[i], _ = g.statement(true)
+		for strings.Contains(parts[i], "set constraints") { // pending: the string is a transaction block for SET
+			parts[i], _ = g.statement(true)
+		}
+		if g.has("text") && g.IntN(2) == 0 && i > 0 { // pending: a string that begins with a stray COMMIT
+			parts[i] = g.plainControl()
+		}
+		if strings.HasPrefix(parts[i], "set ") {
+			parts[i] = "select 1"
+		}
+	}
+	return strings.Join(parts, pick(g, ";", "; ", ";\n"))
+}
+
+// wholeTransaction is a string that leaves no transaction open.
+func (g *gen) wholeTransaction() string {
+	inner, _ := g.statement(true)
+	return g.beginText() + ";" + inner + ";" + pick(g, "commit", "rollback")
+}
+
+// setting changes the session, or asks it.
+func (g *gen) setting() string {
+	switch g.IntN(8) {
+	case 0:
+		return pick(g, "set ", "set session ", "set local ") + "datestyle = " + pick(g, "german", "iso")
+	case 1:
+		return pick(g, "set ", "set local ") + "search_path = " + pick(g, "public", "pg_catalog", "nowhere, public")
+	case 2:
+		return "reset " + pick(g, "datestyle", "search_path", "all")
+	case 3:
+		return fmt.Sprintf("select set_config('work_mem', '%dMB', %s)", 1+g.IntN(5), pick(g, "true", "false"))
+	case 4:
+		return "select current_setting('work_mem'), current_date - current_date, current_setting('search_path'), current_setting('datestyle')"
+	case 5:
+		return "declare " + pick(g, "c1", "c2") + " cursor " + pick(g, "", "with hold ") + "for select i from generate_series(1, 9) i"
+	case 6:
+		return "fetch " + pick(g, "1", "2", "all") + " from " + pick(g, "c1", "c2")
+	}
+	return "close " + pick(g, "c1", "all")
+}

@@ -1,0 +1,201 @@
+package property_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// gen makes random operations. All that it makes follows from its seed.
+type gen struct {
+	*rand.Rand
+	kind     string
+	conns    int
+	together bool
+	features map[string]bool // what this sequence is about
+	who      int             // whose operation is made, when sequences run together
+}
+
+func pick[T any](g *gen, from ...T) T { return from[g.IntN(len(from))] }
+
+func (g *gen) has(feature string) bool { return g.features[feature] }
+
+// params collects a statement's arguments, or puts them into its text.
+type params struct {
+	*gen
+	inline bool
+	args   []arg
+}
+
+// num and text give a place for a value in a statement.
+func (p *params) num(n int) string { return p.place(fmt.Sprint(n), fmt.Sprint(n), "") }
+func (p *params) text(s string) string {
+	return p.place("'"+strings.ReplaceAll(s, "'", "''")+"'", s, "")
+}
+
+func (p *params) cast(n int, typ string) string {
+	return p.place(fmt.Sprintf("%d::%s", n, typ), fmt.Sprint(n), "::"+typ)
+}
+
+func (p *params) place(literal, value, cast string) string {
+	if p.inline {
+		return literal
+	}
+	p.args = append(p.args, arg(value))
+	return fmt.Sprintf("$%d%s", len(p.args), cast)
+}
+
+// key is an id out of few, so that statements hit what others left; of one goroutine's own when there are several.
+func (g *gen) key() int { return 1 + g.IntN(6) + 100*g.who }
+
+func (g *gen) name() string { return fmt.Sprintf("item %d", g.key()) }
+
+// statement returns a statement and its arguments.
+func (g *gen) statement(inline bool) (string, []arg) {
+	p := &params{gen: g, inline: inline}
+	makers := []func(*params) string{write, write, read, read, read}
+	for feature, maker := range map[string]func(*params) string{"deferred": deferred, "failing": failingStatement} {
+		if g.has(feature) {
+			makers = append(makers, maker)
+		}
+	}
+	if g.has("deferred") && g.has("failing") { // the order of a map is not a seed's
+		makers = append(makers[:5], deferred, failingStatement)
+	}
+	if g.has("ddl") {
+		makers = append(makers, ddl, onX)
+	}
+	sql := pick(g, makers...)(p)
+	return sql, p.args
+}
+
+func write(p *params) string {
+	switch p.IntN(9) {
+	case 0, 1, 2:
+		return fmt.Sprintf("insert into items (id, name, qty) values (%s, %s, %s)", p.num(p.key()), p.text(p.name()), p.num(p.IntN(12)-1))
+	case 3:
+		return fmt.Sprintf("insert into items (id, name) values (%s, %s) on conflict do nothing", p.num(p.key()), p.text(p.name()))
+	case 4:
+		return fmt.Sprintf("insert into items (id, name) values (%s, %s) on conflict (id) do update set qty = items.qty + 1 returning id, qty", p.num(p.key()), p.text(p.name()))
+	case 5:
+		return fmt.Sprintf("update items set qty = qty - %s where id = %s", p.num(p.IntN(4)), p.num(p.key()))
+	case 6:
+		return fmt.Sprintf("delete from items where id = %s returning *", p.num(p.key()))
+	case 7:
+		return fmt.Sprintf("update items set note = %s where id = %s", p.text(pick(p.gen, "short", "it's; commit", "much too long a note")), p.num(p.key()))
+	}
+	return fmt.Sprintf("with w as (insert into parents values (%s) returning id) select id from w", p.num(p.key()))
+}
+
+func read(p *params) string {
+	if p.together {
+		return fmt.Sprintf("select id, name, qty from items where id between %d and %d order by id", 100*p.who, 100*p.who+99)
+	}
+	switch p.IntN(9) {
+	case 0:
+		return fmt.Sprintf("select * from items where id >= %s order by id", p.num(p.key()))
+	case 1:
+		return "select count(*) from items"
+	case 2:
+		return fmt.Sprintf("select %s as a, %s as b, null as c", p.cast(p.IntN(9), "int"), p.cast(p.IntN(9), "bigint"))
+	case 3:
+		return fmt.Sprintf("select i, i / 3.0 as part from generate_series(1, %s) i", p.cast(p.IntN(40), "int"))
+	case 4:
+		return "select current_setting('transaction_read_only'), current_setting('client_encoding')" // the isolation level that is told is a limit
+	case 5:
+		return "select i, repeat('x', 3000) from generate_series(1, 60) i" // more than a buffer of the server's
+	case 6:
+		return "table pairs order by id"
+	case 7:
+		return "select (select count(*) from parents), (select count(*) from children), (select count(*) from events)"
+	}
+	return "show search_path"
+}
+
+func failingStatement(p *params) string {
+	switch p.IntN(8) {
+	case 0:
+		return fmt.Sprintf("select 1 / %s", p.cast(0, "int"))
+	case 1:
+		return fmt.Sprintf("select 10 / (i - %s) from generate_series(1, 30) i", p.cast(1+p.IntN(30), "int"))
+	case 2:
+		return "selct 1"
+	case 3:
+		return "select * from nowhere"
+	case 4:
+		return fmt.Sprintf("insert into items (id) values (%s)", p.num(p.key()))
+	case 5:
+		return "select 'unterminated"
+	case 6:
+		return "do $$ begin raise exception 'raised' using errcode = 'TX001', detail = 'd', hint = 'h'; end $$"
+	}
+	return fmt.Sprintf("update items set qty = -1 where id = %s", p.num(p.key()))
+}
+
+func deferred(p *params) string {
+	switch p.IntN(10) {
+	case 0, 1, 2:
+		return fmt.Sprintf("insert into children values (%s, %s)", p.num(p.key()), p.num(p.key()))
+	case 3:
+		return fmt.Sprintf("insert into parents values (%s) on conflict do nothing", p.num(p.key()))
+	case 4:
+		return fmt.Sprintf("delete from parents where id = %s", p.num(p.key()))
+	case 5:
+		if p.together {
+			return fmt.Sprintf("update pairs set place = 100 * %d + id where id = %s", p.who, p.num(p.key()))
+		}
+		return "update pairs set place = 3 - place where place < 3"
+	case 6:
+		return fmt.Sprintf("insert into pairs values (%s, %s)", p.num(p.key()), p.num(p.key()))
+	case 7:
+		return fmt.Sprintf("insert into events values (%s, %s) on conflict (id) do update set v = excluded.v", p.num(p.key()), p.num(p.IntN(6)-1))
+	case 8:
+		return "set constraints all " + pick(p.gen, "immediate", "deferred")
+	}
+	return "set constraints " + pick(p.gen, "pairs_place", "audited", "children_parent_fkey") + " " + pick(p.gen, "immediate", "deferred")
+}
+
+func ddl(p *params) string {
+	if p.together {
+		return write(p)
+	}
+	x := pick(p.gen, "x1", "x2")
+	switch p.IntN(12) {
+	case 0, 1, 2:
+		return "create table " + x + " (id int primary key, a text)"
+	case 3:
+		return "create table if not exists " + x + " (id int primary key, b int references parents deferrable initially deferred)"
+	case 4:
+		return "drop table if exists " + x
+	case 5:
+		return "alter table " + x + " add column " + pick(p.gen, "a", "b", "c") + " int default 7"
+	case 6:
+		return "alter table " + x + " drop column " + pick(p.gen, "a", "b", "c")
+	case 7:
+		return "alter table " + x + " alter column a type " + pick(p.gen, "varchar(9)", "text")
+	case 8:
+		return "truncate " + pick(p.gen, x, "items", "events")
+	case 9:
+		return "create index on " + x + " (id)"
+	case 10:
+		if p.conns > 1 {
+			return "create table " + x + "_tmp (id int)" // temporary tables are seen by all connections: a limit
+		}
+		return "create temporary table " + x + "_tmp (id int) on commit " + pick(p.gen, "preserve rows", "preserve rows") // pending: drop, delete rows
+	}
+	return "alter table items " + pick(p.gen, "add column extra int default 1", "drop column if exists extra", "alter column note type text")
+}
+
+// onX uses what ddl makes.
+func onX(p *params) string {
+	x := pick(p.gen, "x1", "x2")
+	switch p.IntN(4) {
+	case 0:
+		return fmt.Sprintf("insert into %s (id) values (%s)", x, p.num(p.key()))
+	case 1:
+		return "insert into " + x + "_tmp values (1)"
+	case 2:
+		return "select * from " + x + "_tmp"
+	}
+	return "select * from " + x + " order by id"
+}
