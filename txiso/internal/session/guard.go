@@ -181,6 +181,9 @@ func (s *Session) settle() {
 	if s.ex.behind == foreignGuard && s.ex.wrote && !s.ex.failed {
 		s.tx.foreignWrites++
 	}
+	if s.ex.behind == ownGuard && state == guardDone {
+		s.endLocals(s.ex.locals)
+	}
 	s.end(state)
 	if s.ex.failed {
 		s.forgetSchema()

@@ -13,17 +13,21 @@ import (
 
 // noteLocal is called ahead of a statement of c. Before a SET LOCAL it keeps the setting's value, in a setting of its own.
 func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
-	if s.tx.owner != c || s.tx.failed {
+	locals := &s.tx.locals
+	switch {
+	case s.tx.owner != c && s.ex.behind == ownGuard:
+		locals = &s.ex.locals
+	case s.tx.owner != c || s.tx.failed:
 		return
 	}
 	switch st.Kind {
 	case sqltext.Declare:
-		s.tx.cursors = s.tx.cursors || !st.Hold
+		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
 	case sqltext.SetLocal:
-		if st.Name == "" || strings.HasPrefix(st.Name, "transaction_") || slices.Contains(s.tx.locals, st.Name) {
+		if st.Name == "" || strings.HasPrefix(st.Name, "transaction_") || slices.Contains(*locals, st.Name) {
 			return
 		}
-		s.tx.locals = append(s.tx.locals, st.Name)
+		*locals = append(*locals, st.Name)
 		s.internalQuery(fmt.Sprintf("SELECT pg_catalog.set_config('%s', coalesce(pg_catalog.current_setting(%s, true), ''), true)",
 			keptAs(st.Name), literal(st.Name)))
 	}
@@ -38,8 +42,8 @@ const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg
 	`BEGIN FOREACH n IN ARRAY coalesce(names, '{}') LOOP EXECUTE 'CLOSE ' || pg_catalog.quote_ident(n); END LOOP; END $$`
 
 // endLocals notes what is to be done at the end of the app transaction that commits, before anything else is.
-func (s *Session) endLocals() {
-	for _, name := range s.tx.locals {
+func (s *Session) endLocals(locals []string) {
+	for _, name := range locals {
 		s.cleanup = append(s.cleanup, fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.current_setting('%s'), false)", literal(name), keptAs(name)))
 	}
 	if s.tx.cursors {

@@ -12,26 +12,28 @@ import (
 
 // exchange is the one that is under way, of Session.owner.
 type exchange struct {
-	behind   behind
-	open     bool   // Flush has been sent, Sync not yet
-	paused   bool   // nothing more may be sent before the server has answered
-	bound    bool   // something went to the server whose answer is still to come
-	skipping bool   // an error was answered here: everything up to Sync is to be ignored
-	failed   bool   // the server answered with an error
-	copyIn   bool   // the server wants CopyData
-	alone    bool   // nothing may be sent behind it ahead of time
-	writes   bool   // it may have changed data
-	wrote    bool   // it has, by the look of it
-	ddl      bool   // it has changed the schema
-	checks   bool   // the deferred constraints are being checked
-	hold     bool   // its CommandComplete waits for the deferred constraints to be checked
-	held     []byte // the one that waits
-	commit   *commit
-	strings  queryString // what is left of a Query with several statements
-	syntax   bool        // the server is asked whether it can read the Query
-	pending  *statement  // transaction control that waits for the server to answer what is ahead of it
-	rest     []byte      // what is left of the batch behind it
-	collect  func(row []byte)
+	behind      behind
+	open        bool     // Flush has been sent, Sync not yet
+	paused      bool     // nothing more may be sent before the server has answered
+	bound       bool     // something went to the server whose answer is still to come
+	skipping    bool     // an error was answered here: everything up to Sync is to be ignored
+	failed      bool     // the server answered with an error
+	copyIn      bool     // the server wants CopyData
+	alone       bool     // nothing may be sent behind it ahead of time
+	writes      bool     // it may have changed data
+	wrote       bool     // it has, by the look of it
+	locals      []string // settings of SET LOCAL in a string of statements
+	constraints bool     // SET CONSTRAINTS was used in one
+	ddl         bool     // it has changed the schema
+	checks      bool     // the deferred constraints are being checked
+	hold        bool     // its CommandComplete waits for the deferred constraints to be checked
+	held        []byte   // the one that waits
+	commit      *commit
+	strings     queryString // what is left of a Query with several statements
+	syntax      bool        // the server is asked whether it can read the Query
+	pending     *statement  // transaction control that waits for the server to answer what is ahead of it
+	rest        []byte      // what is left of the batch behind it
+	collect     func(row []byte)
 }
 
 // canStart reports that c's next batch may go to the server now. Caller must hold mu.

@@ -454,3 +454,18 @@ func TestTheFirstWriteMayFail(t *testing.T) {
 		expect(t, "error", code(err), "23503")
 	})
 }
+
+func TestAStringOfStatementsIsATransactionForItsSettings(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		before := value(t, db, "SHOW work_mem")
+		exec(t, db, "SET LOCAL work_mem = '7MB'; INSERT INTO items SELECT 1, current_setting('work_mem')")
+		expect(t, "work_mem inside", value(t, db, "SELECT name FROM items"), "7MB")
+		expect(t, "work_mem behind", value(t, db, "SHOW work_mem"), before)
+		_, err := db.Exec("SET TRANSACTION READ ONLY; INSERT INTO items VALUES (2, 'two')")
+		expect(t, "error", code(err), "25006")
+		exec(t, db, "INSERT INTO items VALUES (2, 'two')")
+		exec(t, db, "SET LOCAL work_mem = '7MB'")
+		expect(t, "work_mem alone", value(t, db, "SHOW work_mem"), before)
+	})
+}

@@ -80,9 +80,12 @@ func (s *Session) controls(c *conn, st sqltext.Statement) bool {
 	case sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo:
 		return s.tx.owner != c
 	case sqltext.SetTransaction:
+		if s.ex.strings.several && s.tx.owner == nil {
+			return st.Mode.Isolation != sqltext.DefaultIsolation
+		}
 		return s.tx.owner != c || s.guard != guardRunning && st.Mode.Isolation != sqltext.DefaultIsolation
 	case sqltext.SetLocal, sqltext.SetConstraints:
-		return s.tx.owner != c && !c.zombie
+		return s.tx.owner != c && !c.zombie && !s.ex.strings.several // a string of several statements is a transaction, too
 	}
 	return false
 }
@@ -166,7 +169,7 @@ func (s *Session) committedAhead(c *conn) {
 func (s *Session) committed(c *conn, chain bool) {
 	if s.guard == guardRunning {
 		s.guard = guardDone
-		s.endLocals()
+		s.endLocals(s.tx.locals)
 	}
 	s.endTx(c, chain)
 	s.emitComplete(c, "COMMIT")

@@ -81,6 +81,7 @@ func (s *Session) forward(c *conn, m message, st step) {
 type queryString struct {
 	sql        string
 	statements []sqltext.Statement
+	several    bool
 }
 
 func (s *Session) query(c *conn, m message) {
@@ -103,6 +104,7 @@ func (s *Session) query(c *conn, m message) {
 	}
 	sql = strings.Clone(sql)
 	q := queryString{sql: sql, statements: sqltext.Statements(nil, sql)}
+	q.several = len(q.statements) > 1
 	control, other, last, write := false, false, false, false
 	for _, st := range q.statements {
 		control = control || mayControl(st.Kind)
@@ -255,7 +257,7 @@ func (s *Session) noteSet(sql string) {
 
 // wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check.
 func (s *Session) wantsCheck(c *conn) bool {
-	return s.ex.behind == ownGuard && s.mustCheck(s.ex.writes, false)
+	return s.ex.behind == ownGuard && s.mustCheck(s.ex.writes, s.ex.constraints)
 }
 
 // noteTx notes for c's app transaction what its COMMIT has to know.
@@ -290,7 +292,9 @@ func (s *Session) continueStrings(c *conn) {
 		s.noteTx(c)
 		s.ready(c)
 		for _, st := range q.statements[:n] {
-			s.tx.constraints = s.tx.constraints || st.Kind == sqltext.SetConstraints
+			if st.Kind == sqltext.SetConstraints {
+				s.tx.constraints, s.ex.constraints = s.tx.owner == c, true
+			}
 			s.noteLocal(c, st)
 		}
 		q.statements = q.statements[n:]
