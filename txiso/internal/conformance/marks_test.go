@@ -63,10 +63,12 @@ const (
 
 // bugs are the behaviours in which txiso differs and should not.
 var bugs = map[string]string{
-	"others work while a COPY waits for its data": "They wait for its end.",
-	"UPDATE WHERE CURRENT OF":                     staleDescription,
-	"a cursor WITH HOLD outlives its transaction": staleDescription,
-	"goroutines on a pool of pgx":                 "A portal is lost between two messages.",
+	"PREPARE and EXECUTE as SQL":                                  statementNames,
+	"statements prepared by SQL and by the protocol are the same": statementNames,
+	"others work while a COPY waits for its data":                 "They wait for its end.",
+	"UPDATE WHERE CURRENT OF":                                     staleDescription,
+	"a cursor WITH HOLD outlives its transaction":                 staleDescription,
+	"goroutines on a pool of pgx":                                 "A portal is lost between two messages.",
 
 	"SET LOCAL ends with its transaction":                    setLocal,
 	"set_config outside a transaction":                       setLocal,
@@ -81,7 +83,6 @@ var bugs = map[string]string{
 	"SET SESSION CHARACTERISTICS":                            readOnlyDefault,
 	"default_transaction_read_only":                          readOnlyDefault,
 	"SET TRANSACTION READ ONLY":                              "A message differs.",
-	"prepared transaction control":                           "A tag says BEGIN instead of START TRANSACTION.",
 	"idle_in_transaction_session_timeout does not concern a connection outside transactions": "It ends the session.",
 }
 

@@ -303,7 +303,7 @@ var sessionState = []behaviour{
 		e.Show(conn, "execute q")
 		e.Show(conn, "select name, statement, from_sql from pg_prepared_statements where from_sql")
 		e.Do(conn, "deallocate nowhere")
-	}, marks{}},
+	}, marks{sometimes: true}},
 	{"DEALLOCATE ALL forgets SQL's prepared statements", func(e *Env) {
 		conn := e.SQLConn(e.DB())
 		e.Do(conn, "prepare p as select 1")

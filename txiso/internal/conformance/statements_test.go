@@ -168,7 +168,7 @@ var rowsAndTypes = []behaviour{
 	{"RETURNING", func(e *Env) {
 		db := e.DB()
 		e.Show(db, "insert into items values ($1, $2), ($3, $4) returning id, name, note", 1, "a", 2, "b")
-		e.Show(db, "update items set qty = qty + 1 returning id, qty")
+		e.Show(db, "with u as (update items set qty = qty + 1 returning id, qty) select * from u order by id")
 		e.Show(db, "delete from items where id = 1 returning *")
 		res, err := db.ExecContext(e.Ctx, "update items set qty = 0")
 		e.Must("exec", err)

@@ -174,7 +174,7 @@ var otherClients = []behaviour{
 		w.query("prepare q as select 4")
 		w.query("deallocate all")
 		w.ask(bind("", "q"), execute(""), syncs)
-	}, native},
+	}, marks{native: true, sometimes: true}},
 	{"describing statements and portals", func(e *Env) {
 		w := e.Wire()
 		w.ask(parse("d", "select id, name from items where id = $1 and note = $2"), &pgproto3.Describe{ObjectType: 'S', Name: "d"}, syncs)
