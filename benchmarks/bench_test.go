@@ -103,7 +103,11 @@ func BenchmarkSelect1(b *testing.B) {
 				}
 				defer s.Close()
 				kept := &strategy.Kept{Strategy: s}
-				defer kept.EndAll(b.Context())
+				defer func() {
+					if err := kept.EndAll(b.Context()); err != nil {
+						b.Error(err)
+					}
+				}()
 				r.Contenders = append(r.Contenders, &measure.Contender{Name: named.Name, Strategy: kept})
 			}
 			ratios(b, r)

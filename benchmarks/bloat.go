@@ -29,7 +29,7 @@ func bloat(ctx context.Context, tests int, done func(string)) (s report.Section,
 			"Autovacuum collects dead rows as it comes round (once a minute by default); what it has not reached yet is seen here.", base.statements)},
 		Header: []string{"after tests", "catalog", "table t000 with its indexes", "a test"},
 	}
-	env := strategy.NewEnv(context.WithoutCancel(ctx), schema.New(10, 0), 1, func(string, ...any) {})
+	env := strategy.NewEnv(ctx, schema.New(10, 0), 1, func(string, ...any) {})
 	defer func() { err = errors.Join(err, env.Close()) }()
 	txiso, err := strategy.NewTxiso(ctx, env)
 	if err != nil {

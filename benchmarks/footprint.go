@@ -64,7 +64,7 @@ func lookTests(name string) int {
 }
 
 func look(ctx context.Context, h *host.Host, named strategy.Named, tests int) (f footprint, err error) {
-	env := strategy.NewEnv(context.WithoutCancel(ctx), schema.New(base.tables, base.rows), 1, func(string, ...any) {})
+	env := strategy.NewEnv(ctx, schema.New(base.tables, base.rows), 1, func(string, ...any) {})
 	defer func() { err = errors.Join(err, env.Close()) }()
 	s, err := named.New(ctx, env)
 	if err != nil {

@@ -25,3 +25,13 @@ func processor() string {
 	}
 	return ""
 }
+
+// load is how many processes have wanted a processor in the last minute, on Linux.
+func load() []string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return nil
+	}
+	minute, _, _ := strings.Cut(string(text), " ")
+	return []string{minute}
+}

@@ -100,12 +100,14 @@ func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) 
 			return nil, err
 		}
 		r.Results = append(r.Results, results...)
+		r.Load = append(r.Load, load()...)
 		_ = bar.Clear()
 		if err := report.CellSection(results).Terminal(os.Stdout); err != nil {
 			return nil, err
 		}
 	}
 	_ = bar.Finish()
+	fmt.Printf("\n%s\n", r.Noise())
 	return r, moreSections(ctx, h, p, r)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/txiso/txiso-go/benchmarks/report"
 )
@@ -16,14 +17,14 @@ func paste(readme, name string, in io.Reader) error {
 	if readme == "" {
 		return errors.New("-paste needs -readme")
 	}
-	s := report.Section{Header: []string{"benchmark", "figures"}}
+	s := report.Section{Header: []string{"benchmark", "rounds", "figures"}}
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
 			continue
 		}
-		s.Rows = append(s.Rows, []string{"`" + strings.TrimPrefix(fields[0], "Benchmark") + "`", figures(fields[2:])})
+		s.Rows = append(s.Rows, []string{"`" + strings.TrimPrefix(fields[0], "Benchmark") + "`", fields[1], figures(fields[2:])})
 	}
 	if err := lines.Err(); err != nil {
 		return err
@@ -32,6 +33,7 @@ func paste(readme, name string, in io.Reader) error {
 		return errors.New("there is no benchmark on standard input; pipe the output of go test -bench into it")
 	}
 	var md strings.Builder
+	fmt.Fprintf(&md, "Written on %s: %s.\n\n", time.Now().UTC().Format("2006-01-02"), machine())
 	s.Table(&md)
 	return report.WriteREADME(readme, name, md.String())
 }

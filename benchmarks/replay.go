@@ -71,7 +71,7 @@ func replay(ctx context.Context, share float64, done func(string)) (s report.Sec
 
 // run runs the suite's tests once. What the strategy prepares before the first test is not counted.
 func (x suite) run(ctx context.Context) (took time.Duration, err error) {
-	env := strategy.NewEnv(context.WithoutCancel(ctx), schema.New(replayTables, 0), x.workers, func(string, ...any) {})
+	env := strategy.NewEnv(ctx, schema.New(replayTables, 0), x.workers, func(string, ...any) {})
 	defer func() { err = errors.Join(err, env.Close()) }()
 	s, err := x.new(ctx, env)
 	if err != nil {

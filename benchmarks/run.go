@@ -15,7 +15,7 @@ import (
 // runCell lets strategies take turns in one cell. The first must be floor and the second the work itself. spent is told
 // how much of the budget is gone.
 func runCell(ctx context.Context, c cell, strategies []strategy.Named, budget time.Duration, spent func(time.Duration)) (results []report.Result, err error) {
-	env := strategy.NewEnv(context.WithoutCancel(ctx), schema.New(c.tables, c.rows), c.workers, func(string, ...any) {})
+	env := strategy.NewEnv(ctx, schema.New(c.tables, c.rows), c.workers, func(string, ...any) {})
 	defer func() { err = errors.Join(err, env.Close()) }()
 	r := &measure.Rounds{Workers: c.workers, Test: work.Plain.Mixed(c.statements)}
 	for _, named := range strategies {

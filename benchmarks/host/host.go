@@ -32,7 +32,7 @@ type Host struct {
 
 // Open starts the server or connects to it. It sets TXISO_HOME and TXISO_IDLE_TIMEOUT for an embedded one.
 func Open(ctx context.Context, logf func(string, ...any)) (*Host, error) {
-	h := &Host{Kind: "external", hold: faketest.New(context.WithoutCancel(ctx), "host"), iso: txiso.New(txiso.Config{})}
+	h := &Host{Kind: "external", hold: faketest.New(ctx, "host"), iso: txiso.New(txiso.Config{})}
 	h.hold.Log = logf
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(err, h.Close())

@@ -10,7 +10,7 @@ import (
 // base the cell whose plot comes first.
 func (r *Run) Markdown(plots string, base Result) string {
 	var md strings.Builder
-	fmt.Fprintf(&md, "Written by `%s` on %s: %s; %s.\n\n", r.Command, r.When.UTC().Format("2006-01-02"), r.Machine, r.Server)
+	fmt.Fprintf(&md, "Written by `%s` on %s: %s; %s. %s\n\n", r.Command, r.When.UTC().Format("2006-01-02"), r.Machine, r.Server, r.Noise())
 	for _, name := range []string{"cost", "tables", "throughput"} {
 		fmt.Fprintf(&md, "![%s](%s/%s.svg)\n\n", name, plots, name)
 	}

@@ -2,7 +2,9 @@
 package report
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/txiso/txiso-go/benchmarks/measure"
@@ -33,6 +35,7 @@ type Run struct {
 	Machine  string
 	Server   string
 	Command  string
+	Load     []string // the machine's load average, now and then
 	When     time.Time
 }
 
@@ -63,4 +66,28 @@ func Strategies(results []Result) (names []string) {
 		}
 	}
 	return names
+}
+
+// calm is up to which half of floor's turns may differ by how much of its median.
+const calm = 0.4
+
+// Noise says how quiet the machine was: its load and the cells in which floor itself varied too much to be a yardstick.
+func (r *Run) Noise() string {
+	noisy, cells := 0, 0
+	for _, result := range r.Results {
+		if result.Strategy == "floor" {
+			cells++
+			if result.Sample.Spread() > calm {
+				noisy++
+			}
+		}
+	}
+	text := fmt.Sprintf("The middle half of floor's turns was wider than %.0f %% of their median in %d of %d combinations", 100*calm, noisy, cells)
+	if noisy > 0 {
+		text += ": do not trust ratios near 1 there, the machine was busy with something else"
+	}
+	if len(r.Load) > 0 {
+		text += "; load average between combinations: " + strings.Join(r.Load, ", ")
+	}
+	return text + "."
 }

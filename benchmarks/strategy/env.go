@@ -23,7 +23,7 @@ type Env struct {
 	hold *faketest.T
 }
 
-// NewEnv returns an Env for databases of a schema. logf is that of [ConfigEnv].
+// NewEnv returns an Env for databases of a schema. No more are made when ctx has ended; Close drops them nevertheless. logf is that of [ConfigEnv].
 func NewEnv(ctx context.Context, s schema.Schema, workers int, logf func(string, ...any)) *Env {
 	cfg := txiso.Config{Migrations: s.Migrations}
 	if s.Fill != "" {
