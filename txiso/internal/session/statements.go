@@ -155,8 +155,9 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 		s.sendParse(c, had.backend.name, rest, step{kind: 'P'}) // the server refuses it, in its own words
 		return
 	}
+	named := namedByQuery(name)
 	b := s.statements.byKey[string(rest)]
-	if b != nil && b.prepared && !s.prepared && s.status(c) != 'E' {
+	if b != nil && named && b.prepared && !s.prepared && s.status(c) != 'E' {
 		c.remember(name, b.statement())
 		s.emitBytes(c, []byte{'1', 0, 0, 0, 4})
 		return
@@ -164,7 +165,7 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 	b = &backendStatement{
 		name: s.statements.freeName(name), key: string(rest), prepared: true,
 		writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
-		local: localStatement(kind, text(rest)), lasting: kind == sqltext.Select || kind == sqltext.With || kind == sqltext.Write,
+		local: localStatement(kind, text(rest)), lasting: named && lasts(kind),
 	}
 	s.statements.names[b.name] = b
 	c.remember(name, b.statement())
@@ -177,6 +178,17 @@ func localStatement(kind sqltext.Kind, sql string) *sqltext.Statement {
 		return nil
 	}
 	return &sqltext.Statements(nil, strings.Clone(sql))[0]
+}
+
+// namedByQuery reports that pgx has made the name from the query. Such a name means the same for everybody; others are the
+// client's own, as are those of SQL's PREPARE, and are free again for the next test.
+func namedByQuery(name string) bool {
+	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "stmt_")
+}
+
+// lasts reports that a statement of this kind means the same as long as the schema is the same.
+func lasts(k sqltext.Kind) bool {
+	return k == sqltext.Select || k == sqltext.With || k == sqltext.Write
 }
 
 func (b *backendStatement) statement() *statement {

@@ -420,7 +420,7 @@ func (s *Session) emitBytes(c *conn, b []byte) {
 func (s *Session) emitError(c *conn, e *pgproto3.ErrorResponse) {
 	s.emit(c, e)
 	s.ex.failed, s.ex.skipping = true, true
-	if s.tx.owner == c {
+	if s.tx.owner == c && !s.tx.failed {
 		s.zombify()
 	}
 }
