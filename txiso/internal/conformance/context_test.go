@@ -194,7 +194,7 @@ var contexts = []behaviour{
 		db := e.DB()
 		for i := range 10 {
 			e.Do(db, "select 1") // connects
-			ctx, done := context.WithTimeout(e.Ctx, time.Duration(10+i)*time.Millisecond)
+			ctx, done := context.WithTimeout(e.Ctx, time.Duration(50+i)*time.Millisecond)
 			e.DoCtx(ctx, db, sleep)
 			done()
 			e.Do(db, "insert into items values ($1, $2)", i, fmt.Sprint(i))
