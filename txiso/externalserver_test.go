@@ -53,7 +53,7 @@ func TestAServerWithPasswords(t *testing.T) {
 			`the role "poor" may not create databases`, `ALTER ROLE "poor" CREATEDB`)
 	})
 	t.Run("a role without connections", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
 		poor := txiso.New(txiso.Config{DSN: server.tcpDSN("busy", password), Migrations: table(t)})
 		defer closeIso(t, poor)
@@ -81,7 +81,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 		defer leave(t, others)
 		playTest(t, func(one *fakeTB) {
 			private.DB(one) // the session is there already
-			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			defer cancel()
 			playTestWith(t, ctx, func(two *fakeTB) { private.DB(two) }).expectFatal(t,
 				"the server had no free connection until the test's context ended", "this process holds 1 for running tests",
