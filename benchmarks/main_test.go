@@ -94,7 +94,7 @@ func openHost(t *testing.T) *host.Host {
 	t.Helper()
 	t.Setenv("TXISO_HOME", os.Getenv("TXISO_HOME")) // host.Open sets them; here they get their old values back
 	t.Setenv("TXISO_IDLE_TIMEOUT", os.Getenv("TXISO_IDLE_TIMEOUT"))
-	h, err := host.Open(t.Context(), t.Logf)
+	h, err := host.Open(context.Background(), t.Logf) // t.Context() ends before cleanups, and the server with it
 	if err != nil {
 		t.Fatal(err)
 	}
