@@ -16,7 +16,7 @@ const bound = 2.0
 // it complains, because a busy machine can hit one strategy harder than the other.
 func guard(ctx context.Context) error {
 	var ratio float64
-	for attempt := range 3 {
+	for attempt := range 5 {
 		txiso, err := guardOnce(ctx)
 		if err != nil {
 			return err
