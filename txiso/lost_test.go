@@ -113,7 +113,9 @@ func ownHome(t *testing.T) *embedded {
 	t.Setenv("TXISO_HOME", e.home)
 	t.Setenv("TXISO_IDLE_TIMEOUT", "2s") // should we not get to stop it
 	t.Cleanup(func() {
-		if err := pgserver.Stop(context.Background(), pgserver.Config{Home: e.home}); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := pgserver.Stop(ctx, pgserver.Config{Home: e.home}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -118,7 +119,11 @@ func connect(t testing.TB, dsn string) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = conn.Close(ctx)
+	})
 	return conn
 }
 
@@ -187,7 +192,10 @@ func customers(t testing.TB, db querier) int {
 // long skips tests that take more than a few seconds, unless TXISO_LONG is set as .ci/run does.
 func long(t testing.TB) {
 	t.Helper()
-	if os.Getenv("TXISO_LONG") == "" {
+	if !isLong() {
 		t.Skip("takes long: set TXISO_LONG=1 to run it")
 	}
 }
+
+// isLong tells tests that can do the same more often whether to.
+func isLong() bool { return os.Getenv("TXISO_LONG") != "" }

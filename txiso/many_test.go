@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,8 +72,12 @@ func runAThousandTests(t *testing.T) {
 
 // With log_lock_waits the server tells of every wait for a lock that is longer than deadlock_timeout.
 func TestParallelTestsThatTouchTheSameRowsNeverWaitForALock(t *testing.T) {
+	atOnce := []int{2, 8}
+	if isLong() {
+		atOnce = append(atOnce, 64)
+	}
 	home, observer := observed(t)
-	runChild(t, "use databases at once", "-test.parallel=64") // creates them
+	runChild(t, "use databases at once", fmt.Sprintf("-test.parallel=%d", slices.Max(atOnce))) // creates them
 	for _, setting := range []string{"log_lock_waits = on", "deadlock_timeout = '1ms'"} {
 		run(t, observer, "ALTER SYSTEM SET "+setting)
 	}
@@ -80,7 +85,7 @@ func TestParallelTestsThatTouchTheSameRowsNeverWaitForALock(t *testing.T) {
 	awaitSetting(t, observer, "deadlock_timeout", "1ms")
 	expectLockWaitsAreSeen(t, home)
 	before := len(home.logLines("still waiting for"))
-	for _, parallel := range []int{2, 8, 64} {
+	for _, parallel := range atOnce {
 		runChild(t, "run many tests at once", fmt.Sprintf("-test.parallel=%d", parallel))
 		if waits := home.logLines("still waiting for")[before:]; len(waits) > 0 {
 			t.Errorf("-parallel %d: %s", parallel, strings.Join(waits, ""))

@@ -118,7 +118,10 @@ func theSame(t *testing.T, db *sql.DB) {
 
 // A run is killed in the middle of a test, with an open transaction, a statement that runs, and a clone.
 func TestAProcessKilledInTheMiddleOfATest(t *testing.T) {
-	const rounds = 20
+	rounds := 5
+	if isLong() {
+		rounds = 20
+	}
 	home := ownHome(t)
 	t.Setenv(childLog, filepath.Join(t.TempDir(), "log"))
 	runChild(t, "use a database")

@@ -58,7 +58,6 @@ type Seed struct {
 // TB is the part of [testing.TB] that is needed.
 type TB interface {
 	Helper()
-	Name() string
 	Context() context.Context
 	Cleanup(func())
 	Logf(format string, args ...any)
