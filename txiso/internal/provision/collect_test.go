@@ -139,10 +139,7 @@ func TestSlotWithoutMarkerIsReplacedOrCollected(t *testing.T) {
 	execute(t, server(t), "COMMENT ON DATABASE "+w.Name()+" IS NULL")
 	execute(t, connect(t, w.Config()), "CREATE TABLE old (id int)")
 	w.Release()
-	again := lease(t, p)
-	if again.Name() != w.Name() {
-		t.Errorf("leased %s, want a new %s", again.Name(), w.Name())
-	}
+	again := lease(t, p) // a new one of that name, or of the next while another process collects this one
 	if _, err := connect(t, again.Config()).Exec(t.Context(), "SELECT FROM old"); err == nil {
 		t.Error("the incomplete database was leased")
 	}
@@ -161,9 +158,6 @@ func TestHalfDroppedDatabasesAreReplaced(t *testing.T) {
 	for _, name := range []string{p.Template(), w.Name()} {
 		execute(t, server(t), "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+name+"'")
 	}
-	again := lease(t, open(t, cfg))
-	if again.Name() != w.Name() {
-		t.Errorf("leased %s, want a new %s", again.Name(), w.Name())
-	}
+	again := lease(t, open(t, cfg)) // a new one of that name, or of the next while another process collects this one
 	execute(t, connect(t, again.Config()), "SELECT FROM goose_db_version")
 }
