@@ -59,10 +59,10 @@ func (c *conn) Write(p []byte) (int, error) {
 		s.scan(c)
 	}
 	s.advance(c)
-	s.flush(c)
 	if c.wake != nil {
-		c.nudge() // pgx reads on another goroutine when a write takes long, maybe since before this one
+		c.nudge() // pgx reads on another goroutine when a write takes long, maybe since before this one; the flush may need it
 	}
+	s.flush(c)
 	return len(p), nil
 }
 
