@@ -99,11 +99,7 @@ func TestSlotOfKilledProcessIsLeasedByTheNext(t *testing.T) {
 		held := startAndWaitFor(t, cmd)
 		kill(t, cmd)
 		waitUntilFree(t, held)
-		if w := lease(t, p); w.Name() != held {
-			t.Errorf("leased %s, want %s of the killed process", w.Name(), held)
-		} else {
-			w.Release()
-		}
+		leaseAgain(t, p, held)
 	}
 }
 
