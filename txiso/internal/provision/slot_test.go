@@ -2,6 +2,8 @@ package provision_test
 
 import (
 	"testing"
+
+	"github.com/txiso/txiso-go/txiso/internal/provision"
 )
 
 func TestLeaseClonesTheTemplate(t *testing.T) {
