@@ -63,7 +63,7 @@ var (
 )
 
 func (c *pgxClient) do(o op) {
-	if strings.HasPrefix(o.SQL, "declare") && !c.open() && c.conn != nil && o.Name != exactly {
+	if strings.HasPrefix(o.SQL, "declare") && !c.open() && c.pool == nil && o.Name != exactly {
 		o.SQL = "select 1" // pending: it is allowed, as it is in a transaction
 	}
 	verb := pgxVerbs[o.Do]
@@ -316,6 +316,9 @@ const cancelAfter = 30 * time.Millisecond
 
 // cancel runs a statement whose context ends before it, or during it when it sleeps.
 func (c *pgxClient) cancel(o op) {
+	if o.Mode == "" && c.conn != nil && c.conn.PgConn().TxStatus() == 'E' {
+		return // it does not get to sleep
+	}
 	ctx, done := context.WithTimeout(c.ctx, cancelAfter)
 	defer done()
 	if o.Mode == "before" {

@@ -178,7 +178,7 @@ func ddl(p *params) string {
 	case 9:
 		return "create index on " + x + " (id)"
 	case 10:
-		if p.conns > 1 {
+		if !p.has("settings") {
 			return "create table " + x + "_tmp (id int)" // temporary tables are seen by all connections: a limit
 		}
 		return "create temporary table " + x + "_tmp (id int) on commit " + pick(p.gen, "preserve rows", "preserve rows") // pending: drop, delete rows
