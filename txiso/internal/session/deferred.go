@@ -62,8 +62,14 @@ func (s *Session) appendCheck() {
 	s.ex.checks = true
 	s.bind()
 	s.prepareRestore()
-	s.runStep(s.names.check, step{drop: true, check: true})
-	s.runStep(s.names.restore, step{drop: true, check: true})
+	s.runStep(s.names.check, step{drop: true, tell: true})
+	s.runStep(s.names.restore, step{drop: true, tell: true})
+}
+
+// checkReady reports that the check can be sent ahead of time behind a Query: the server knows its statements. It could not
+// be made to know them any more when the Query fails.
+func (s *Session) checkReady() bool {
+	return !s.deferred.stale && !s.deferred.changed && s.names.prepared
 }
 
 func (s *Session) prepareRestore() {

@@ -18,7 +18,7 @@ type step struct {
 	kind    byte // the frontend message that is answered; 0 for ours
 	drop    bool // nobody is told
 	end     bool // the last of what was sent of the exchange
-	check   bool // of the deferred constraints: an error is told
+	tell    bool // an error is told, unless there was one in the exchange
 	collect bool // rows go to ex.collect
 	syntax  bool // an error without a position is what is hoped for
 	reset   bool // the outer transaction ends here
@@ -110,7 +110,7 @@ func (s *Session) message(m message) {
 			s.ex.collect(m[11:]) // one column: its number and its length come first
 		}
 	case 'N':
-		if !s.dropping() || s.steps.len() > 0 && s.steps.first().check {
+		if !s.dropping() || s.steps.len() > 0 && s.steps.first().tell {
 			s.deliver(m)
 		}
 	case 'S':
@@ -279,10 +279,10 @@ func (s *Session) errorResponse(m message) {
 	case st.syntax && errorField(m.body(), 'P') == "":
 		s.skipToSync()
 		return
-	case st.check && s.ex.failed: // the check of an exchange that had failed
+	case st.tell && s.ex.failed: // for instance the check of an exchange that had failed
 		s.skipToSync()
 		return
-	case st.check:
+	case st.tell:
 		s.ex.held = nil
 		s.deliver(m)
 	case st.drop:

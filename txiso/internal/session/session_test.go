@@ -513,3 +513,41 @@ func TestNamesOfStatementsEndWithTheirTest(t *testing.T) {
 		clean(t, s, func(db *sql.DB) { exec(t, db, "PREPARE p AS SELECT 2") })
 	}
 }
+
+// What DEALLOCATE ALL has taken away comes back with the next statement that needs it, not behind one that fails: nothing can
+// be prepared in a failed transaction.
+func TestAFailureBehindDeallocateAllIsTheStatementsOwn(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+		w := dial(t, s)
+		for range 3 {
+			expect(t, "answers", w.answers("BEGIN; DEALLOCATE ALL; ROLLBACK"), "CCCZ")
+			expect(t, "answers", w.answers("INSERT INTO items VALUES (1, 'again')"), "EZ")
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
+
+// A statement that another connection's DEALLOCATE ALL has taken away is prepared again when it is used. That it has become
+// wrong meanwhile is the client's to know.
+func TestAStatementThatCannotBePreparedAgainSaysWhy(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		ctx := t.Context()
+		exec(t, db, "CREATE TABLE passing (id int)")
+		stmt, err := db.PrepareContext(ctx, "INSERT INTO passing VALUES ($1)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stmt.Close()
+		w := dial(t, s)
+		expect(t, "answers", w.answers("DROP TABLE passing; DEALLOCATE ALL"), "CCZ")
+		_, err = stmt.ExecContext(ctx, 1)
+		expect(t, "error", code(err), "42P01")
+		exec(t, db, "CREATE TABLE passing (id int)")
+		if _, err := stmt.ExecContext(ctx, 1); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -214,7 +214,7 @@ func appendParse(b []byte, name string, rest []byte) []byte {
 func (s *Session) parsed(st step, ok bool) {
 	switch {
 	case st.backend != nil && ok:
-		if st.backend.lasting && len(s.statements.byKey) < maxStatements {
+		if st.conn != nil && st.backend.lasting && len(s.statements.byKey) < maxStatements {
 			s.statements.byKey[st.backend.key] = st.backend
 		}
 	case st.backend != nil:
@@ -222,10 +222,13 @@ func (s *Session) parsed(st step, ok bool) {
 		if s.statements.names[st.backend.name] == st.backend {
 			delete(s.statements.names, st.backend.name)
 		}
+		if st.conn == nil {
+			return // its connection keeps it, and tries again
+		}
 		if stmt := st.conn.statements[st.name]; stmt != nil && stmt.backend == st.backend {
 			delete(st.conn.statements, st.name)
 		}
-	case st.drop && !ok: // one of the session's own, behind an error
+	case st.drop && st.name != "" && !ok: // one of the session's own, behind an error
 		s.names.prepared = s.names.prepared && st.name == s.names.restore
 		s.deferred.changed = true
 	case st.conn != nil && !ok:
@@ -234,7 +237,8 @@ func (s *Session) parsed(st step, ok bool) {
 	}
 }
 
-// ensure makes the server know a statement again that it has forgotten, for instance through DEALLOCATE ALL.
+// ensure makes the server know a statement again that it has forgotten, for instance through DEALLOCATE ALL. It may have become
+// wrong since: the client is told what is wrong with it, as by a server that looks at it again.
 func (s *Session) ensure(c *conn, b *backendStatement) {
 	if b.prepared {
 		return
@@ -246,7 +250,7 @@ func (s *Session) ensure(c *conn, b *backendStatement) {
 	s.wbuf = appendClose(s.wbuf, b.name)
 	s.push(step{kind: 'C', drop: true})
 	s.wbuf = appendParse(s.wbuf, b.name, []byte(b.key))
-	s.push(step{kind: 'P', drop: true})
+	s.push(step{kind: 'P', drop: true, tell: true, backend: b})
 }
 
 func appendClose(b []byte, name string) []byte {
@@ -264,7 +268,7 @@ func (s *Session) ensureUnnamed(c *conn) {
 	}
 	s.bind()
 	s.wbuf = append(s.wbuf, c.unnamed.parse...)
-	s.push(step{kind: 'P', drop: true})
+	s.push(step{kind: 'P', drop: true, tell: true})
 	s.statements.unnamed = c
 }
 

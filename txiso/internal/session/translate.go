@@ -171,7 +171,7 @@ func (s *Session) sendQuery(c *conn, m message, st *sqltext.Statement, alone, wr
 	s.wbuf = append(s.wbuf, m...)
 	s.statements.unnamed = nil
 	s.ex.hold = s.wantsCheck(c)
-	along := s.ex.hold && !alone && !s.deferred.stale
+	along := s.ex.hold && !alone && s.checkReady()
 	s.push(step{kind: 'Q', end: !along})
 	if along {
 		s.checkNow()

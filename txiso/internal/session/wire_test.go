@@ -48,6 +48,18 @@ func (w *wire) send(q *queryMessage) {
 	}
 }
 
+// answers sends a Query and returns the kinds of the messages up to ReadyForQuery.
+func (w *wire) answers(sql string) string {
+	w.send(&queryMessage{sql})
+	var kinds []byte
+	for kind := w.receive(); kind != 0; kind = w.receive() {
+		if kinds = append(kinds, kind); kind == 'Z' {
+			break
+		}
+	}
+	return string(kinds)
+}
+
 // receive returns the kind of the next message, or 0 at the end.
 func (w *wire) receive() byte {
 	msg, err := w.frontend.Receive()
