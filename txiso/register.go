@@ -132,9 +132,7 @@ func (c *connector) Close() error {
 	if s.lease == nil {
 		return nil
 	}
-	ctx, done := context.WithTimeout(context.Background(), endTimeout)
-	defer done()
-	findings, err := s.lease.End(ctx)
+	findings, err := s.lease.End(endTimeout)
 	for _, f := range findings {
 		err = errors.Join(err, errors.New(f))
 	}

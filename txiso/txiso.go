@@ -73,6 +73,9 @@ type Iso struct {
 	pool *lease.Pool
 	err  error // what is wrong with the Config
 
+	// poolDefaults returns what pgxpool makes of no settings at all: it looks at variables and files for that, once is enough.
+	poolDefaults func() (*pgxpool.Config, error)
+
 	mu    sync.Mutex
 	tests map[TB]*test
 	named map[string]*shared
@@ -88,9 +91,10 @@ func New(cfg Config) *Iso {
 			Server:    pgserver.Config{},
 			Session:   session.Options{BeginTimeout: cfg.BeginTimeout},
 		}),
-		err:   err,
-		tests: make(map[TB]*test),
-		named: make(map[string]*shared),
+		err:          err,
+		poolDefaults: sync.OnceValues(func() (*pgxpool.Config, error) { return pgxpool.ParseConfig("") }),
+		tests:        make(map[TB]*test),
+		named:        make(map[string]*shared),
 	}
 }
 
@@ -137,7 +141,7 @@ type test struct {
 func (iso *Iso) DB(t TB) *sql.DB {
 	t.Helper()
 	held := iso.test(t)
-	db := stdlib.OpenDB(*held.lease.Config())
+	db := sql.OpenDB(held.lease.Connector())
 	held.atEnd(func() { db.Close() })
 	return db
 }
@@ -146,12 +150,13 @@ func (iso *Iso) DB(t TB) *sql.DB {
 func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 	t.Helper()
 	held := iso.test(t)
-	cfg, err := pgxpool.ParseConfig("")
+	base, err := iso.poolDefaults()
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool configuration; look for a wrong PG… variable in the environment: %v", err)
 	}
+	cfg := *base
 	cfg.ConnConfig = held.lease.Config().Copy()
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	pool, err := pgxpool.NewWithConfig(t.Context(), &cfg)
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool: %v", err)
 	}
@@ -267,9 +272,7 @@ func (h *test) end(t TB) {
 	if h.lease == nil {
 		return
 	}
-	ctx, done := context.WithTimeout(context.Background(), endTimeout)
-	defer done()
-	findings, err := h.lease.End(ctx)
+	findings, err := h.lease.End(endTimeout)
 	for _, f := range findings {
 		t.Errorf("%s", f)
 	}

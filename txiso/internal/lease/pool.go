@@ -23,8 +23,13 @@ type Config struct {
 	Session   session.Options
 }
 
-// freshFor is how long a session that was in use needs no look at whether its database is still ours.
-const freshFor = time.Second
+const (
+	// freshFor is how long a session that was in use needs no look at whether its database is still ours.
+	freshFor = time.Second
+	// hotFor is how long it needs no look at whether its connection is still there: the look costs two system calls, and
+	// a connection that ends this soon would have ended under the next test as well.
+	hotFor = time.Millisecond
+)
 
 // ErrClosed is returned by Get after Close.
 var ErrClosed = errors.New("txiso: Close was called; no database can be had after it")
@@ -94,10 +99,11 @@ func (p *Pool) takeIdle() *Lease {
 
 // usable reports whether the session's connection and the claim on its database have survived.
 func (l *Lease) usable(ctx context.Context) bool {
-	if !l.Alive() {
-		return false
+	idle := time.Since(l.returned)
+	if idle < hotFor && l.Err() == nil {
+		return true
 	}
-	return time.Since(l.returned) < freshFor || l.db.Check(ctx) == nil
+	return l.Alive() && (idle < freshFor || l.db.Check(ctx) == nil)
 }
 
 // make leases another worker database and opens a session on it.
@@ -129,9 +135,11 @@ func (p *Pool) Clone(ctx context.Context, logf func(string, ...any)) (*provision
 }
 
 // End rolls back what the test did and gives the lease back. It returns what the test must be told, see session.End.
-func (l *Lease) End(ctx context.Context) ([]string, error) {
-	findings, err := l.Session.End(ctx)
+func (l *Lease) End(within time.Duration) ([]string, error) {
+	findings, err := l.Session.End(within)
 	if err != nil {
+		ctx, done := context.WithTimeout(context.Background(), within)
+		defer done()
 		return findings, errors.Join(err, l.discard(ctx))
 	}
 	l.pool.put(l)

@@ -16,6 +16,9 @@ type conn struct {
 	control bool // carries go-txdb's own statements
 	started bool // the startup handshake is over
 
+	frontend *frontend // the client's end, if pgx has asked us for it
+	orderly  bool      // the client has closed it and refers to nothing of it
+
 	out     outgoing // from the client, not yet sent on
 	in      []byte   // to the client, not yet read
 	inStart int
@@ -31,7 +34,7 @@ type conn struct {
 	unnamed    *statement
 	zombie     bool      // its failed app transaction has been undone already, see transaction.go
 	waitsSince time.Time // when its BEGIN began to wait
-	site       site      // who sent the BEGIN that is next
+	site       *site     // who sent the BEGIN that is next
 }
 
 var _ net.Conn = (*conn)(nil)
@@ -112,6 +115,7 @@ func (c *conn) close(why error) {
 	c.s.leave(c)
 	c.s.interrupt(c)
 	delete(c.s.conns, c.id)
+	c.s.keepBuffers(c)
 }
 
 func (c *conn) SetDeadline(t time.Time) error      { return c.setDeadlines(&t, &t) }

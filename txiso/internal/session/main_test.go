@@ -71,15 +71,13 @@ func open(tb testing.TB, opts session.Options) *session.Session {
 // lease runs f inside the outer transaction of a lease and returns the findings.
 func lease(tb testing.TB, s *session.Session, f func(db *sql.DB)) []string {
 	tb.Helper()
-	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
-	defer done()
 	if err := s.Start(); err != nil {
 		tb.Fatal(err)
 	}
 	db := stdlib.OpenDB(*s.Config())
 	defer db.Close()
 	f(db)
-	findings, err := s.End(ctx)
+	findings, err := s.End(30 * time.Second)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (o *outgoing) dropBatch() {
 	o.drop(end)
 }
 
-func (o *outgoing) clear() { *o = outgoing{} }
+func (o *outgoing) clear() { *o = outgoing{buf: o.buf[:0]} }
 
 // scan cuts what c has sent into batches. Caller must hold mu.
 func (s *Session) scan(c *conn) {
@@ -71,6 +71,7 @@ func (s *Session) scan(c *conn) {
 		switch m.kind() {
 		case 'X':
 			c.eof = true
+			s.terminated(c)
 			s.leave(c)
 			s.interrupt(c)
 		case 'Q', 'F', 'S', 'H', 'd', 'c', 'f':

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"os"
 	"slices"
@@ -307,12 +306,14 @@ func (s *Session) endCopyIn() {
 }
 
 // drain waits for the end of the exchange under way, after asking the server to cancel it. Caller must hold mu.
-func (s *Session) drain(ctx context.Context) error {
+func (s *Session) drain(within time.Duration) error {
 	c := s.control.conn
-	c.readDeadline, _ = ctx.Deadline()
 	defer func() { c.readDeadline = time.Time{} }()
 	cancelled := false
 	for s.err == nil && (s.owner != nil || s.writing || s.canceling > 0 || s.reader != nil || len(s.wbuf) > 0) {
+		if c.readDeadline.IsZero() {
+			c.readDeadline = time.Now().Add(within)
+		}
 		switch {
 		case past(c.readDeadline):
 			s.fail(errors.New("txiso: the server did not end the statement that was running when the test ended"))

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // Options of a session. The zero value is usable.
@@ -34,6 +36,7 @@ type Session struct {
 	opts    Options
 	phys    *physical
 	virtual *pgx.ConnConfig // what virtual connections are opened with
+	opener  driver.Connector
 	control *control
 
 	mu sync.Mutex // guards everything below, and every field of conn
@@ -63,6 +66,10 @@ type Session struct {
 	deferred   deferredConstraints
 	ddl        bool // this lease has changed the schema
 	prepared   bool // this lease has run a PREPARE
+
+	// recycle.go
+	frontends []*frontend
+	buffers   [][]byte
 
 	// the wire
 	steps   steps
@@ -96,6 +103,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	s.statements.init()
 	s.deferred.stale = true
 	s.virtual = s.virtualConfig(cfg)
+	s.opener = stdlib.GetConnector(*s.virtual)
 	if s.control, err = newControl(ctx, s); err != nil {
 		phys.close()
 		return nil, err
@@ -106,6 +114,9 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 // Config returns a configuration whose connections are virtual connections of this session. They work between Start and
 // End; whoever opens them must close them. Who changes it must change a copy.
 func (s *Session) Config() *pgx.ConnConfig { return s.virtual }
+
+// Connector is Config for database/sql.
+func (s *Session) Connector() driver.Connector { return s.opener }
 
 // Start opens the outer transaction: go-txdb's BEGIN, which travels with the first statement that follows, so that
 // now() is the moment of that statement.
@@ -122,9 +133,10 @@ func (s *Session) Start() error {
 
 // End closes the virtual connections that are still open, cancels a statement that still runs, and lets go-txdb roll
 // the outer transaction back. The answer of the ROLLBACK is not waited for: a session that did not survive it shows
-// that at its next use. It returns what went wrong in the test in a way that the test could not have seen.
-func (s *Session) End(ctx context.Context) (findings []string, err error) {
-	hung := s.hangUp(ctx)
+// that at its next use. It takes no longer than within, and returns what went wrong in the test in a way that the test could
+// not have seen.
+func (s *Session) End(within time.Duration) (findings []string, err error) {
+	hung := s.hangUp(within)
 	err = s.control.rollback()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +185,7 @@ func (s *Session) lose(format string, args ...any) {
 }
 
 // hangUp closes the virtual connections of this lease and waits until the server has nothing to say any more.
-func (s *Session) hangUp(ctx context.Context) error {
+func (s *Session) hangUp(within time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
@@ -181,7 +193,7 @@ func (s *Session) hangUp(ctx context.Context) error {
 			c.close(errClosed)
 		}
 	}
-	return s.drain(ctx)
+	return s.drain(within)
 }
 
 // Alive reports whether the physical connection is still there, as far as that can be told without a round trip: it

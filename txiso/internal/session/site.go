@@ -14,18 +14,25 @@ type site struct {
 	n         int
 }
 
-func (x *site) capture() {
-	x.n = runtime.Callers(2, x.pcs[:])
+// here is the caller's caller's site.
+func here() *site {
+	x := &site{}
+	x.n = runtime.Callers(3, x.pcs[:])
 	var buf [40]byte
 	header := buf[:runtime.Stack(buf[:], false)]
-	x.goroutine = "" // "goroutine 18 [running]:…" is all that the runtime tells of a goroutine's identity
-	if fields := bytes.Fields(header); len(fields) > 1 {
+	if fields := bytes.Fields(header); len(fields) > 1 { // "goroutine 18 [running]:…" is all that the runtime tells of a goroutine's identity
 		x.goroutine = string(fields[1])
 	}
+	return x
 }
+
+func (x *site) sameGoroutine(y *site) bool { return x != nil && y != nil && x.goroutine == y.goroutine }
 
 // String is the file and line of the innermost caller that is neither a driver nor this package.
 func (x *site) String() string {
+	if x == nil {
+		return "an unknown place"
+	}
 	frames := runtime.CallersFrames(x.pcs[:x.n])
 	for {
 		f, more := frames.Next()

@@ -28,6 +28,7 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	v.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	v.TLSConfig, v.Fallbacks = nil, nil
 	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
+	v.BuildFrontend = s.buildFrontend
 	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
 	v.ConnectTimeout = 0 // there is nothing to wait for, and a timer costs more than the connecting
 	v.KerberosSrvName, v.KerberosSpn = "", ""
@@ -63,7 +64,7 @@ func (s *Session) dial(context.Context, string, string) (net.Conn, error) {
 // newConn adds a virtual connection. Caller must hold mu.
 func (s *Session) newConn() *conn {
 	s.ids++
-	c := &conn{s: s, id: s.ids, secret: rand.Uint32()}
+	c := &conn{s: s, id: s.ids, secret: rand.Uint32(), in: s.buffer(), out: outgoing{buf: s.buffer()}}
 	s.conns[c.id] = c
 	return c
 }

@@ -22,7 +22,7 @@ type appTx struct {
 	locals        []string // settings of SET LOCAL
 	cursors       bool     // DECLARE was used
 	foreignWrites int      // statements of other connections that ran inside
-	began         site
+	began         *site
 }
 
 // commit is a COMMIT that waits for its deferred constraints to be checked.
@@ -218,7 +218,7 @@ func (s *Session) undo() {
 	s.forgetSchema()
 	if s.tx.foreignWrites > 0 {
 		s.lose("txiso: %d statement(s) ran on another connection while the transaction begun at %v was open, and were undone with it when it was rolled back; "+
-			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", s.tx.foreignWrites, &s.tx.began)
+			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", s.tx.foreignWrites, s.tx.began)
 	}
 }
 
@@ -301,7 +301,7 @@ func (s *Session) waitLimit(c *conn) time.Time {
 		c.waitsSince = time.Now()
 	}
 	limit := s.opts.BeginTimeout
-	if !s.eligible(c) && c.site.goroutine == s.tx.began.goroutine {
+	if !s.eligible(c) && c.site.sameGoroutine(s.tx.began) {
 		limit = min(limit, selfBeginTimeout)
 	}
 	return c.waitsSince.Add(limit)
@@ -312,7 +312,7 @@ func (s *Session) waitExpired(c *conn) bool {
 	if time.Now().Before(s.waitLimit(c)) {
 		return false
 	}
-	message := fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", &c.site, &s.tx.began)
+	message := fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", c.site, s.tx.began)
 	hint := "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone."
 	if s.copying(c) {
 		message = "txiso: a statement waits for a COPY FROM STDIN of another connection, which is still under way"

@@ -444,7 +444,7 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 		return true
 	})
 	if found && !c.control {
-		c.site.capture()
+		c.site = here()
 	}
 	return found && !c.control
 }
