@@ -31,6 +31,7 @@ const (
 // postmaster is what its postmaster.pid says (src/include/utils/pidfile.h).
 type postmaster struct {
 	pid       int
+	started   time.Time
 	socketDir string
 	status    string // starting, ready, stopping, standby
 }
@@ -42,7 +43,7 @@ func (c *cluster) postmaster() postmaster {
 		lines = append(lines, make([]string, 8-len(lines))...)
 	}
 	pid, _ := strconv.Atoi(lines[0])
-	return postmaster{pid: pid, socketDir: lines[4], status: strings.TrimSpace(lines[7])}
+	return postmaster{pid: pid, started: epoch(lines[2]), socketDir: lines[4], status: strings.TrimSpace(lines[7])}
 }
 
 // The advisory locks of the maintenance database: class "txis" in ASCII, and in it the watchdog's life (exclusive, by the watchdog) and the

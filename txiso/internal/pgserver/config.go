@@ -70,15 +70,39 @@ type Server struct {
 // DSN is a keyword/value connection string for pgx and libpq to the server's maintenance database, as its superuser.
 func (s *Server) DSN() string { return s.dsn }
 
-// Status is what Inspect found out about the server that Start would give.
+// Status is what Inspect or Find found out about a server.
 type Status struct {
-	Running bool
-	Version string // of the binaries, for instance "15.18"
-	BinDir  string
-	DataDir string // which need not exist yet
-	LogFile string
-	PID     int    // of the postmaster; 0 if it does not run
-	DSN     string // "" if it does not run
+	Name      string // of its directory in Home, for instance "pg15-1a2b3c4d5e6f"
+	Running   bool
+	Version   string // of the binaries, for instance "15.18"; of Find, at least the major one if the data directory exists
+	BinDir    string // "" if Find cannot tell
+	DataDir   string // which need not exist yet
+	LogFile   string
+	SocketDir string
+	PID       int       // of the postmaster; 0 if it does not run
+	Started   time.Time // zero if it does not run
+	DSN       string    // "" if it does not run
+}
+
+// User is a connection to a server that is not to be stopped.
+type User struct {
+	Backend     int // the server's process
+	Application string
+	Database    string
+}
+
+// InUseError is what StopUnused returns about a server that it has left alone.
+type InUseError struct {
+	Server string // its directory's name
+	Users  []User // at least one
+}
+
+func (e *InUseError) Error() string {
+	var users []string
+	for _, u := range e.Users {
+		users = append(users, fmt.Sprintf("%q in database %s (backend %d)", u.Application, u.Database, u.Backend))
+	}
+	return fmt.Sprintf("txiso: the embedded server %s is in use by %s: wait until they have ended", e.Server, strings.Join(users, ", "))
 }
 
 // socketDSN quotes dir as libpq wants it (PostgreSQL manual, 34.1.1.1). sslmode keeps a PGSSLMODE meant for another server out.

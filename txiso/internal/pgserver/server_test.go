@@ -413,7 +413,10 @@ func TestStopAndInspect(t *testing.T) {
 	connect(t, s)
 	running, err := Inspect(t.Context(), h.config())
 	c := h.cluster()
-	want := Status{true, c.bin.version, c.bin.dir, c.data(), c.logFile(), c.postmaster().pid, s.DSN()}
+	want := Status{
+		Name: filepath.Base(c.dir), Running: true, Version: c.bin.version, BinDir: c.bin.dir, DataDir: c.data(), LogFile: c.logFile(),
+		SocketDir: c.socketDir(), PID: c.postmaster().pid, Started: c.postmaster().started, DSN: s.DSN(),
+	}
 	if err != nil || running != want || running.PID == 0 {
 		t.Errorf("running: %+v, %v, want %+v", running, err, want)
 	}

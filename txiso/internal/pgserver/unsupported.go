@@ -18,3 +18,12 @@ func Stop(context.Context, Config) error { return errUnsupported }
 
 // Inspect returns an error on this system.
 func Inspect(context.Context, Config) (Status, error) { return Status{}, errUnsupported }
+
+// Home returns an error on this system.
+func Home(Config) (string, error) { return "", errUnsupported }
+
+// Find returns an error on this system.
+func Find(context.Context, Config) ([]Status, error) { return nil, errUnsupported }
+
+// StopUnused returns an error on this system.
+func StopUnused(context.Context, Config) error { return errUnsupported }

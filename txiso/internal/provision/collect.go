@@ -51,7 +51,7 @@ func (c *collector) collect(ctx context.Context) error {
 	}
 	var failures []error
 	for _, d := range s.litter() {
-		failures = append(failures, c.dropLitter(ctx, d.name))
+		failures = append(failures, c.dropIf(ctx, d.name, (*database).litter))
 	}
 	for _, fp := range s.stale(c.oldest) {
 		failures = append(failures, c.dropStale(ctx, fp))
@@ -94,13 +94,13 @@ func (s *survey) stale(oldest time.Time) []string {
 	return stale
 }
 
-// dropLitter drops a database if its lock is free and it still is litter.
-func (c *collector) dropLitter(ctx context.Context, name string) error {
+// dropIf drops a database if its lock is free and it still is what it looked like.
+func (c *collector) dropIf(ctx context.Context, name string, still func(*database) bool) error {
 	locked, db, err := c.link.claim(ctx, name)
 	if err != nil || !locked {
 		return err
 	}
-	if db != nil && db.litter() {
+	if db != nil && still(db) {
 		err = c.drop(ctx, name)
 	}
 	return errors.Join(err, c.link.unlock(ctx, name))
@@ -143,6 +143,9 @@ func (c *collector) dropAll(ctx context.Context, s *survey, fp string) error {
 				return err
 			}
 		}
+	}
+	if !s.named(template).droppable() {
+		return nil // there was none, or it is a stranger's
 	}
 	return c.drop(ctx, template)
 }

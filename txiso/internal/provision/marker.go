@@ -12,6 +12,7 @@ const (
 	kindTemplate = "template"
 	kindSlot     = "slot"
 	kindClone    = "clone"
+	kindKept     = "kept"
 )
 
 // marker is the comment of a database of ours. A database has it from the moment it is complete:
