@@ -22,6 +22,8 @@
 // failed statement, a cancelled context, two goroutines with transactions or a deferred constraint behave as on a
 // private database.
 //
+// Subtests can share what their parent has built: [Iso.Nested].
+//
 // # The server
 //
 // [Config.DSN] names it, else the TXISO_DSN variable. Without both the embedded server is used: a PostgreSQL found on the

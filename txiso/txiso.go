@@ -1,6 +1,7 @@
 package txiso
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -36,6 +37,10 @@ type Config struct {
 
 	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test. 0 means ten seconds.
 	BeginTimeout time.Duration
+
+	// NestedTimeout bounds the wait of [Iso.Nested] for another subtest that is nested in the same parent, each anew. 0 means
+	// a minute.
+	NestedTimeout time.Duration
 }
 
 // Migrator creates a schema in an empty database. It runs once per fingerprint, not once per test.
@@ -76,6 +81,8 @@ type Iso struct {
 	// poolDefaults returns what pgxpool makes of no settings at all: it looks at variables and files for that, once is enough.
 	poolDefaults func() (*pgxpool.Config, error)
 
+	nestedTimeout time.Duration
+
 	mu    sync.Mutex
 	tests map[TB]*test
 	named map[string]*shared
@@ -91,10 +98,11 @@ func New(cfg Config) *Iso {
 			Server:    pgserver.Config{},
 			Session:   session.Options{BeginTimeout: cfg.BeginTimeout},
 		}),
-		err:          err,
-		poolDefaults: sync.OnceValues(func() (*pgxpool.Config, error) { return pgxpool.ParseConfig("") }),
-		tests:        make(map[TB]*test),
-		named:        make(map[string]*shared),
+		err:           err,
+		nestedTimeout: cmp.Or(cfg.NestedTimeout, defaultNestedTimeout),
+		poolDefaults:  sync.OnceValues(func() (*pgxpool.Config, error) { return pgxpool.ParseConfig("") }),
+		tests:         make(map[TB]*test),
+		named:         make(map[string]*shared),
 	}
 }
 
@@ -109,6 +117,8 @@ func (cfg Config) provision() (provision.Config, error) {
 		return p, errors.New("txiso: Config.Seed has a Version but nothing to run; set Run, or remove Version")
 	case cfg.BeginTimeout < 0:
 		return p, fmt.Errorf("txiso: Config.BeginTimeout is %v; set a positive duration, or none for ten seconds", cfg.BeginTimeout)
+	case cfg.NestedTimeout < 0:
+		return p, fmt.Errorf("txiso: Config.NestedTimeout is %v; set a positive duration, or none for a minute", cfg.NestedTimeout)
 	case cfg.Migrator != nil:
 		p.Migrator = cfg.Migrator
 	case cfg.Migrations != nil:
@@ -127,10 +137,16 @@ func (nothing) Migrate(context.Context, *sql.DB) error { return nil }
 
 // test is what one test holds.
 type test struct {
-	iso   *Iso
-	begun sync.Mutex   // held while leasing
-	lease *lease.Lease // nil if there was none to be had
-	close []func()     // guarded by Iso.mu
+	iso    *Iso
+	begun  sync.Mutex // held while leasing
+	ground ground     // nil if there was none to be had
+	close  []func()   // guarded by Iso.mu
+
+	// Of nested tests, see nested.go; guarded by Iso.mu.
+	name      string
+	nestedIn  *test
+	nestedEnd chan struct{} // closed when it is nested no more
+	child     *test         // the one that is nested in it
 }
 
 // DB returns a database of t's own: an ordinary *sql.DB of pgx's stdlib, ready for parallel use. Whatever is done with it
@@ -141,7 +157,7 @@ type test struct {
 func (iso *Iso) DB(t TB) *sql.DB {
 	t.Helper()
 	held := iso.test(t)
-	db := sql.OpenDB(held.lease.Connector())
+	db := sql.OpenDB(held.ground.Connector())
 	held.atEnd(func() { db.Close() })
 	return db
 }
@@ -155,7 +171,7 @@ func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 		t.Fatalf("txiso: cannot make a pool configuration; look for a wrong PG… variable in the environment: %v", err)
 	}
 	cfg := *base
-	cfg.ConnConfig = held.lease.Config().Copy()
+	cfg.ConnConfig = held.ground.Config().Copy()
 	pool, err := pgxpool.NewWithConfig(t.Context(), &cfg)
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool: %v", err)
@@ -243,14 +259,16 @@ func (iso *Iso) held(t TB) *test {
 func (h *test) begin(t TB) error {
 	h.begun.Lock()
 	defer h.begun.Unlock()
-	if h.lease != nil {
+	if h.ground != nil {
 		return nil
 	}
 	if err := context.Cause(t.Context()); err != nil {
 		return fmt.Errorf("txiso: a database was asked for when the test's context had ended: %w; call DB or Pool in the test first, not in its Cleanup", err)
 	}
 	l, err := h.iso.pool.Get(t.Context(), t.Logf)
-	h.lease = l
+	if err == nil {
+		h.ground = l
+	}
 	return err
 }
 
@@ -269,10 +287,11 @@ func (h *test) end(t TB) {
 	for _, f := range h.close {
 		f()
 	}
-	if h.lease == nil {
+	if h.ground == nil {
 		return
 	}
-	findings, err := h.lease.End(endTimeout)
+	defer h.giveTurn()
+	findings, err := h.ground.End(endTimeout)
 	for _, f := range findings {
 		t.Errorf("%s", f)
 	}

@@ -18,9 +18,10 @@ import (
 type column string
 
 const (
-	plain  column = "plain" // the truth: a database of its own, real connections, real commits
-	onTxdb column = "txdb"
-	onIso  column = "txiso"
+	plain    column = "plain" // the truth: a database of its own, real connections, real commits
+	onTxdb   column = "txdb"
+	onIso    column = "txiso"
+	onNested column = "txiso, in a nested test"
 )
 
 // open gives a body its database. It is dropped or rolled back at the end of tb.
@@ -30,6 +31,8 @@ func (c column) open(tb *bodyTB) backend {
 		return openPlain(tb)
 	case onTxdb:
 		return openTxdb(tb)
+	case onNested:
+		return openNested(tb)
 	default:
 		return openIso(tb)
 	}

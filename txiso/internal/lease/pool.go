@@ -161,6 +161,11 @@ func (p *Pool) Clone(ctx context.Context, logf func(string, ...any)) (*provision
 	})
 }
 
+// Nest opens a level on the lease's session, see [session.Session.Nest].
+func (l *Lease) Nest(ctx context.Context, names session.Names) (*session.Nested, error) {
+	return l.Session.Nest(ctx, nil, names)
+}
+
 // End rolls back what the test did and gives the lease back. It returns what the test must be told, see session.End.
 func (l *Lease) End(within time.Duration) ([]string, error) {
 	findings, err := l.Session.End(within)

@@ -13,8 +13,9 @@ type conn struct {
 	s       *Session
 	id      uint32 // what it was told as its backend's process id
 	secret  uint32
-	control bool // carries go-txdb's own statements
-	started bool // the startup handshake is over
+	level   *Nested // that it belongs to
+	control bool    // carries go-txdb's own statements
+	started bool    // the startup handshake is over
 
 	frontend *frontend // the client's end, if pgx has asked us for it
 	orderly  bool      // the client has closed it and refers to nothing of it
@@ -35,6 +36,7 @@ type conn struct {
 	zombie     bool      // its failed app transaction has been undone already, see transaction.go
 	waitsSince time.Time // when its BEGIN began to wait
 	site       *site     // who sent the BEGIN that is next
+	turnedAway bool      // up to its Sync, see nested.go
 }
 
 var _ net.Conn = (*conn)(nil)

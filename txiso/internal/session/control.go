@@ -51,7 +51,7 @@ func newControl(ctx context.Context, s *Session) (*control, error) {
 	s.mu.Unlock()
 	k.warm = warm
 	controls.Store(k.id, k)
-	k.txdb = txdb.New(controlDriver, k.id).Driver().(*txdb.TxDriver)
+	k.txdb = txdb.New(controlDriver, k.id, txdb.SavePointOption(levelNames(s.names.guard))).Driver().(*txdb.TxDriver)
 	if k.held, err = k.txdb.Open("held"); err != nil {
 		return nil, err
 	}
@@ -97,6 +97,57 @@ func (k *control) rollback() error {
 	return err
 }
 
+// levelNames gives go-txdb's savepoints names that the code under test cannot use: it calls them tx_1, tx_2, …
+type levelNames string
+
+var _ txdb.SavePoint = levelNames("")
+
+func (n levelNames) Create(id string) string   { return fmt.Sprintf("SAVEPOINT %s_%s", n, id) }
+func (n levelNames) Release(id string) string  { return fmt.Sprintf("RELEASE %s_%s", n, id) }
+func (n levelNames) Rollback(id string) string { return fmt.Sprintf("ROLLBACK TO %s_%s", n, id) }
+
+// beginner is what remains of driver.ConnBeginTx, without a context.
+type beginner interface {
+	Begin() (driver.Tx, error)
+}
+
+// savepoint makes go-txdb set a savepoint. SQL's prepared statements are the server's, not the transaction's: those that are
+// there (if there are any) are to be told from those to come.
+func (k *control) savepoint(prepared bool) (driver.Tx, error) {
+	tx, err := k.tx.(beginner).Begin()
+	if err == nil && prepared {
+		_, err = k.tx.(execer).Exec(notePrepared, nil)
+	}
+	return tx, err
+}
+
+// returnTo makes go-txdb undo what was done since its savepoint for n.
+func (k *control) returnTo(n *Nested) error {
+	if k.prepares() > n.prepares {
+		if _, err := k.tx.(execer).Exec(deallocateNew, nil); err != nil {
+			return err
+		}
+	}
+	if err := n.tx.Rollback(); err != nil {
+		return err
+	}
+	return n.tx.Commit() // releases the savepoint, which outlives its Rollback
+}
+
+func (k *control) prepares() int {
+	k.s.mu.Lock()
+	defer k.s.mu.Unlock()
+	return k.s.prepares
+}
+
+const (
+	notePrepared = `SELECT pg_catalog.set_config('txiso.prepared', (SELECT pg_catalog.array_agg(name)::text FROM pg_catalog.pg_prepared_statements WHERE from_sql), false)`
+	// A setting that was rolled back is an empty string.
+	deallocateNew = `DO $$ DECLARE old text[] := coalesce(nullif(pg_catalog.current_setting('txiso.prepared', true), ''), '{}'); n text; ` +
+		`BEGIN FOR n IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql AND NOT name = ANY (old) ` +
+		`LOOP EXECUTE 'DEALLOCATE ' || pg_catalog.quote_ident(n); END LOOP; END $$`
+)
+
 // registryDriver is the driver that go-txdb finds in database/sql's registry.
 type registryDriver struct{}
 
@@ -136,7 +187,8 @@ func (inert) Begin() (driver.Tx, error)           { return nil, driver.ErrSkip }
 func (inert) Close() error                        { return nil }
 
 // controlMessage handles what go-txdb sends: its BEGIN waits for the first statement of the test, its ROLLBACK is not
-// waited for, anything else (its savepoints) goes to the server between the exchanges of the code under test.
+// waited for, nor is anything else (its savepoints), which goes to the server between the exchanges of the code under test.
+// An error ends the session.
 func (s *Session) controlMessage(c *conn, m message) {
 	s.ex.open = false
 	if m.kind() != 'Q' {
@@ -155,10 +207,10 @@ func (s *Session) controlMessage(c *conn, m message) {
 		c.in = append(c.in, 'I', 0, 0, 0, 4)
 		s.controlDone(c, "", 'T')
 	default:
+		s.openOuter()
 		s.closeGuard()
-		s.bind()
-		s.wbuf = append(s.wbuf, m...)
-		s.push(step{kind: 'Q', end: true})
+		s.internalQuery(text(m.body()))
+		s.controlDone(c, "DONE", 'T')
 	}
 }
 

@@ -52,11 +52,7 @@ func newGuardNames() guardNames {
 // The guard is set by prepared statements rather than by a Query, because a Query would make the server send its answers
 // early, which costs a system call on both sides, and would drop the unnamed statement of the client.
 func (s *Session) ready(c *conn) {
-	if s.held {
-		s.prepareGuards()
-		s.run(s.names.begin)
-		s.held, s.begun = false, true
-	}
+	s.openOuter()
 	if s.ex.behind != nothing {
 		s.setupTx(c)
 		return
@@ -76,6 +72,15 @@ func (s *Session) ready(c *conn) {
 	default:
 		s.ex.behind = ownGuard
 		s.openGuard()
+	}
+}
+
+// openOuter sends go-txdb's BEGIN if that is still held back.
+func (s *Session) openOuter() {
+	if s.held {
+		s.prepareGuards()
+		s.run(s.names.begin)
+		s.held, s.begun = false, true
 	}
 }
 

@@ -221,6 +221,7 @@ func (s *Session) noteTag(tag string) {
 		}
 	case "PREPARE":
 		s.prepared = true
+		s.prepares++
 	default:
 		if changesSchema(tag) {
 			s.ddl, s.ex.ddl = true, true

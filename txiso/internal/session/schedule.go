@@ -61,6 +61,8 @@ func (s *Session) advance(c *conn) {
 	for c.out.ready() && c.closed == nil {
 		b := c.out.batches[0]
 		switch {
+		case s.covered(c):
+			s.turnAway(c)
 		case s.owner == c && s.ex.copyIn, s.owner == c && isCopy(b.first):
 			s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
 			c.out.dropBatch()
@@ -310,7 +312,7 @@ func (s *Session) drain(within time.Duration) error {
 	c := s.control.conn
 	defer func() { c.readDeadline = time.Time{} }()
 	cancelled := false
-	for s.err == nil && (s.owner != nil || s.writing || s.canceling > 0 || s.reader != nil || len(s.wbuf) > 0) {
+	for s.err == nil && s.busy() {
 		if c.readDeadline.IsZero() {
 			c.readDeadline = time.Now().Add(within)
 		}
@@ -320,14 +322,28 @@ func (s *Session) drain(within time.Duration) error {
 		case s.owner != nil && !cancelled && s.reader == nil:
 			cancelled = true
 			s.cancelRunning()
-		case len(s.wbuf) > 0 && !s.writing:
-			s.flush(c)
-		case s.owner != nil && s.reader == nil:
-			s.pump(c)
 		default:
-			s.wait(c)
-			s.stopWaiting(c)
+			s.await(c)
 		}
 	}
 	return s.err
+}
+
+// busy reports that there is something to wait for before the server has nothing to say any more.
+func (s *Session) busy() bool {
+	return s.owner != nil || s.writing || s.canceling > 0 || s.reader != nil || len(s.wbuf) > 0
+}
+
+// await does one thing that brings the end of the exchange under way nearer, on behalf of c. Caller must hold mu, which is
+// given up meanwhile.
+func (s *Session) await(c *conn) {
+	switch {
+	case len(s.wbuf) > 0 && !s.writing:
+		s.flush(c)
+	case s.owner != nil && s.reader == nil:
+		s.pump(c)
+	default:
+		s.wait(c)
+		s.stopWaiting(c)
+	}
 }

@@ -33,8 +33,8 @@ const (
 // sequence of leases: [Session.Start], any number of virtual connections, [Session.End], and again; the physical
 // connection, its plan cache and the prepared statements stay warm in between.
 //
-// Start, End and Close must not be called concurrently with each other; virtual connections may be used from any
-// number of goroutines.
+// Start, End and Close must not be called concurrently with each other; virtual connections and levels ([Session.Nest]) may
+// be used from any number of goroutines.
 type Session struct {
 	opts    Options
 	phys    *physical
@@ -42,10 +42,13 @@ type Session struct {
 	opener  driver.Connector
 	control *control
 
+	life sync.Mutex // held while a lease or a level begins or ends; to be locked before mu
+
 	mu sync.Mutex // guards everything below, and every field of conn
 
 	err   error    // why the session is no longer usable; nil while it is
-	lost  []string // what this lease found to complain about
+	lost  []string // what this lease, or its innermost level, found to complain about
+	level *Nested  // the innermost level; nil if there is none
 	conns map[uint32]*conn
 	ids   uint32
 
@@ -69,6 +72,7 @@ type Session struct {
 	deferred   deferredConstraints
 	ddl        bool // this lease has changed the schema
 	prepared   bool // this lease has run a PREPARE
+	prepares   int  // how many, of all leases
 
 	// recycle.go
 	frontends []*frontend
@@ -136,17 +140,19 @@ func (s *Session) Start() error {
 
 // End closes the virtual connections that are still open, cancels a statement that still runs, and lets go-txdb roll
 // the outer transaction back. The answer of the ROLLBACK is not waited for: a session that did not survive it shows
-// that at its next use. It takes no longer than within, and returns what went wrong in the test in a way that the test could
-// not have seen.
+// that at its next use. Levels that are still open end with it. It takes no longer than within, and returns what went wrong
+// in the test in a way that the test could not have seen.
 func (s *Session) End(within time.Duration) (findings []string, err error) {
-	hung := s.hangUp(within)
+	s.life.Lock()
+	defer s.life.Unlock()
+	hung := s.hangUp(within, nil)
 	err = s.control.rollback()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if hung != nil {
 		err = hung
 	}
-	return s.lost, err
+	return append(s.uncover(nil), s.lost...), err
 }
 
 // Close ends the session and its physical connection. The outer transaction, if one is open, is rolled back by the
@@ -187,12 +193,13 @@ func (s *Session) lose(format string, args ...any) {
 	s.lost = append(s.lost, fmt.Sprintf(format, args...))
 }
 
-// hangUp closes the virtual connections of this lease and waits until the server has nothing to say any more.
-func (s *Session) hangUp(within time.Duration) error {
+// hangUp closes the virtual connections of a level and of those inside it, nil being this lease, and waits until the server
+// has nothing to say any more.
+func (s *Session) hangUp(within time.Duration, level *Nested) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
-		if c != s.control.conn {
+		if c != s.control.conn && level.has(c) {
 			c.close(errClosed)
 		}
 	}

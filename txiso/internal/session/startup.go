@@ -58,13 +58,13 @@ func (s *Session) dial(context.Context, string, string) (net.Conn, error) {
 	if !s.begun && !s.held && s.control != nil {
 		return nil, errClosed // no test is running in this session
 	}
-	return s.newConn(), nil
+	return s.newConn(nil), nil
 }
 
-// newConn adds a virtual connection. Caller must hold mu.
-func (s *Session) newConn() *conn {
+// newConn adds a virtual connection of a level. Caller must hold mu.
+func (s *Session) newConn(level *Nested) *conn {
 	s.ids++
-	c := &conn{s: s, id: s.ids, secret: rand.Uint32(), in: s.buffer(), out: outgoing{buf: s.buffer()}}
+	c := &conn{s: s, level: level, id: s.ids, secret: rand.Uint32(), in: s.buffer(), out: outgoing{buf: s.buffer()}}
 	s.conns[c.id] = c
 	return c
 }
