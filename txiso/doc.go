@@ -50,6 +50,6 @@
 // A statement on the pool while a transaction is open on another connection runs inside that transaction. When the
 // transaction is rolled back the statement's changes go with it, and the test fails with a message that says so.
 //
-// Settings made outside a transaction (SET, temporary tables, LISTEN, session advisory locks) are seen by all connections
-// of the test, and by no other test.
+// Temporary tables, session advisory locks and the names of PREPARE are shared by all connections of the test, and by no
+// other test. Settings (SET, parameters of a connection string) are a connection's own.
 package txiso

@@ -13,7 +13,6 @@ var limits = map[string]string{
 	"a row lock makes others wait or fail":                                          oneBackend,
 	"advisory locks keep other connections out":                                     oneBackend,
 	"each connection has a backend of its own":                                      oneBackend,
-	"settings are a connection's own":                                               oneBackend,
 	"temporary tables are a connection's own":                                       oneBackend,
 	"currval is a connection's own":                                                 oneBackend,
 	"advisory locks of a transaction end with it":                                   advisoryEnd,
@@ -44,7 +43,7 @@ const (
 		"and are undone with it, which the test is told at its end. Run them on the transaction, or use Clone."
 	twoTransactions = "The transactions of one test run one after the other; one that waits for its own goroutine ends with an error " +
 		"that names both places. End the first before the second begins, or use Clone."
-	oneBackend = "The connections of one test share one backend: its locks, its settings outside transactions, its temporary tables, " +
+	oneBackend = "The connections of one test share one backend: its locks, its temporary tables, " +
 		"its sequences' last values, its process id. Use Clone where connections must keep each other out."
 	advisoryEnd = "An advisory lock of a transaction is held until the end of the test when its transaction was committed. Nobody else wants it, " +
 		"because advisory locks are a database's own; only pg_locks shows it."
@@ -70,8 +69,6 @@ var bugs = map[string]string{
 	"a cursor WITH HOLD outlives its transaction":                 staleDescription,
 	"goroutines on a pool of pgx":                                 "A portal is lost between two messages.",
 
-	"SET LOCAL ends with its transaction":                    setLocal,
-	"set_config outside a transaction":                       setLocal,
 	"ON COMMIT DROP":                                         onCommit,
 	"ON COMMIT DELETE ROWS":                                  onCommit,
 	"a portal read in pieces":                                portals,
@@ -79,7 +76,6 @@ var bugs = map[string]string{
 	"the portals of two connections have names of their own": portals,
 	"a statement of another connection is not found":         statementNames,
 	"settings that are reported are reported":                "Parameters that the end of a transaction changes are reported late.",
-	"parameters of the connection string":                    "They are ignored.",
 	"SET SESSION CHARACTERISTICS":                            readOnlyDefault,
 	"default_transaction_read_only":                          readOnlyDefault,
 	"SET TRANSACTION READ ONLY":                              "A message differs.",
@@ -87,7 +83,6 @@ var bugs = map[string]string{
 }
 
 const (
-	setLocal         = "A setting made for one transaction stays until the end of the test."
 	staleDescription = "A description of what FETCH returns is remembered from another test."
 	onCommit         = "ON COMMIT does not happen."
 	portals          = "Cursors and portals belong to the test, not to a transaction of a connection."

@@ -2,9 +2,13 @@ package conformance_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -140,6 +144,124 @@ var sessionState = []behaviour{
 		})
 		e.Show(conn, "select current_setting('application_name'), current_setting('search_path'), current_setting('work_mem')")
 		e.Log("%s", conn.PgConn().ParameterStatus("application_name"))
+	}, native},
+	{"parameters of the connection string are refused as by a server", func(e *Env) {
+		for _, parameter := range []string{"work_mem=much", "nonsense=1", "role=nobody_at_all", "options=-c datestyle=none"} {
+			name, value, _ := strings.Cut(parameter, "=")
+			cfg := e.on.Config()
+			cfg.RuntimeParams[name] = value
+			_, err := pgx.ConnectConfig(e.Ctx, cfg)
+			e.Check(err != nil, "%s=%s was accepted", name, value)
+			var pg *pgconn.PgError
+			e.Check(errors.As(err, &pg), "no error of the server: %v", err)
+			e.Log("%s: %s %s %s", name, pg.Severity, pg.Code, pg.Message)
+		}
+	}, native},
+	{"parameters of a connection string in options", func(e *Env) {
+		conn := e.Conn(func(cfg *pgx.ConnConfig) {
+			cfg.RuntimeParams["options"] = `-c work_mem=1MB --my.var=a\ b -csearch_path=one,public`
+			cfg.RuntimeParams["TimeZone"] = "Asia/Tokyo"
+			cfg.RuntimeParams["datestyle"] = "german"
+		})
+		e.Show(conn, setting)
+		e.Show(conn, "select current_setting('search_path'), '2020-01-01 00:00:00+00'::timestamptz::text")
+		e.Log("%s, %s", conn.PgConn().ParameterStatus("TimeZone"), conn.PgConn().ParameterStatus("DateStyle"))
+		e.Do(conn, "set work_mem = '2MB'")
+		e.Do(conn, "set timezone = 'UTC'")
+		e.Do(conn, "reset work_mem")
+		e.Show(conn, setting)
+		e.Do(conn, "set work_mem to default")
+		e.Do(conn, "reset all")
+		e.Show(conn, setting)
+		e.Show(conn, "select current_setting('search_path'), '2020-01-01 00:00:00+00'::timestamptz::text")
+		e.Do(conn, "discard all")
+		e.Show(conn, setting)
+	}, native},
+	{"connections of different parameters take turns", func(e *Env) {
+		var conns []*pgx.Conn
+		for _, zone := range []string{"Asia/Tokyo", "America/New_York", "Asia/Tokyo", ""} {
+			conns = append(conns, e.Conn(func(cfg *pgx.ConnConfig) {
+				if zone != "" {
+					cfg.RuntimeParams["timezone"] = zone
+				}
+			}))
+		}
+		e.Do(conns[1], "set work_mem = '1MB'")
+		e.Do(conns[2], "set role pg_monitor")
+		for range 2 {
+			for i, conn := range conns {
+				e.Log("%d", i)
+				e.Show(conn, "select '2020-01-01 00:00:00+00'::timestamptz::text, current_setting('work_mem'), current_user = session_user")
+				if i != 3 {
+					e.Log("%s", conn.PgConn().ParameterStatus("TimeZone"))
+				}
+				e.Do(conn, "select 1/0")
+			}
+		}
+		tx, err := conns[0].Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set timezone = 'Europe/Berlin'")
+		e.Do(tx, "set local work_mem = '3MB'")
+		e.Show(conns[1], "select current_setting('timezone'), current_setting('work_mem')")
+		e.Show(tx, "select current_setting('timezone'), current_setting('work_mem')")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		e.Show(conns[0], "select current_setting('timezone'), current_setting('work_mem')")
+		e.Show(conns[1], "select current_setting('timezone'), current_setting('work_mem')")
+		e.Show(conns[2], "select current_user = session_user")
+	}, native},
+	{"settings of a connection that comes later", func(e *Env) {
+		db := e.DB()
+		one := e.SQLConn(db)
+		e.Do(one, "set timezone = 'Asia/Tokyo'")
+		e.Do(one, "set application_name = 'one'")
+		e.Show(e.SQLConn(db), "select current_setting('timezone') = 'Asia/Tokyo', current_setting('application_name')")
+		later := e.Conn()
+		e.Log("%v %q", later.PgConn().ParameterStatus("TimeZone") == "Asia/Tokyo", later.PgConn().ParameterStatus("application_name"))
+		e.Show(one, "select current_setting('timezone')")
+	}, native},
+	{"a literal means what the time zone of its connection says", func(e *Env) {
+		db := e.DB()
+		one, two := e.SQLConn(db), e.SQLConn(db)
+		e.Do(one, "set timezone = 'Asia/Tokyo'")
+		for _, conn := range []*sql.Conn{one, two, one} {
+			e.Show(conn, "select extract(epoch from '2020-01-01 00:00:00'::timestamptz), $1::int", 1)
+		}
+	}, marks{}},
+	{"a session's SET behind SET LOCAL stays", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		tx := e.Begin(conn)
+		e.Do(tx, "set local work_mem = '1MB'")
+		e.Do(tx, "set work_mem = '2MB'")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, setting)
+		tx = e.Begin(conn)
+		e.Do(tx, "savepoint s")
+		e.Do(tx, "set local work_mem = '1MB'")
+		e.Do(tx, "set local nonsense = 1")
+		e.Do(tx, "rollback to s")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, setting)
+		tx = e.Begin(conn)
+		e.Do(tx, "savepoint s")
+		e.Do(tx, "set local work_mem = '1MB'")
+		e.Do(tx, "rollback to s")
+		e.Do(tx, "set local work_mem = '3MB'")
+		e.Do(tx, "set local work_mem = '4MB'")
+		e.Err("commit", tx.Commit())
+		e.Show(conn, setting)
+	}, marks{}},
+	{"set_config for a transaction", func(e *Env) {
+		conn := e.Conn()
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+			tx, err := conn.Begin(e.Ctx)
+			e.Must("begin", err)
+			e.Show(tx, "select set_config('my.tenant', $1, true), pg_catalog.set_config('work_mem', (1 + 1) || 'MB', true)", mode, "seven")
+			e.Show(tx, "select current_setting('my.tenant'), current_setting('work_mem')")
+			e.Err("commit", tx.Commit(e.Ctx))
+			e.Show(conn, "select coalesce(current_setting('my.tenant', true), ''), current_setting('work_mem')")
+			e.Do(conn, "select set_config('my.tenant', $1, true)", mode, "eight")
+			e.Show(conn, "select coalesce(current_setting('my.tenant', true), '')")
+		}
 	}, native},
 	{"AfterConnect of pgx's pool", func(e *Env) {
 		pool := e.Pool(func(cfg *pgxpool.Config) {

@@ -30,6 +30,10 @@ type conn struct {
 	writeDeadline time.Time
 	wake          chan struct{} // not nil once a goroutine has waited here
 
+	wish     *wish             // what its startup message asks for, until that is granted
+	startup  map[string]string // what was granted
+	settings map[string]string // what it has set, if another connection has spoken since
+
 	statements map[string]*statement // by the name the client uses
 	portals    map[string]*statement // bound transaction control statements, by portal name
 	unnamed    *statement

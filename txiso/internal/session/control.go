@@ -244,7 +244,7 @@ func (s *Session) sendReset() {
 	}
 	s.held, s.begun, s.cleanup = false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
-	s.ddl, s.prepared = false, false
+	s.ddl, s.prepared, s.settings = false, false, settings{}
 	s.statements.unnamed = nil
 }
 

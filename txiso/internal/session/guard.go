@@ -61,6 +61,9 @@ func (s *Session) ready(c *conn) {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
 	}
 	s.closeForeign()
+	if s.settings.of != c || s.settings.renew != nil {
+		s.adopt(c)
+	}
 	switch {
 	case s.tx.owner == c:
 		s.ex.behind = transaction
@@ -110,15 +113,26 @@ func (s *Session) openGuard() {
 	s.prepareGuards()
 	switch s.guard {
 	case guardNone:
-		s.run(s.names.set)
+		s.set()
 	case guardDone:
 		s.runCleanup()
 		s.run(s.names.release)
-		s.run(s.names.set)
+		s.set()
 	case guardFailed:
 		s.run(s.names.rollback)
 	}
 	s.guard = guardRunning
+}
+
+func (s *Session) set() {
+	s.run(s.names.set)
+	s.settings.guard = s.settings.of
+}
+
+// failGuard notes that the guard is to be returned to, which gives the settings back that it had.
+func (s *Session) failGuard() {
+	s.guard = guardFailed
+	s.settings.of, s.settings.renew = s.settings.guard, nil
 }
 
 // closeGuard leaves no guard behind, for statements of go-txdb itself.
@@ -156,7 +170,9 @@ func (s *Session) end(state guardState) {
 	case foreignGuard:
 		s.foreign = state
 	case ownGuard:
-		s.guard = state
+		if s.guard = state; state == guardFailed {
+			s.failGuard()
+		}
 	default:
 		return
 	}
@@ -241,6 +257,6 @@ func (s *Session) runStep(name string, st step) {
 // internalQuery sends a Query whose answers nobody is told.
 func (s *Session) internalQuery(sql string) {
 	s.wbuf = appendQuery(s.wbuf, sql)
-	s.push(step{kind: 'Q', drop: true})
+	s.push(step{kind: 'Q', drop: true, quiet: true})
 	s.statements.unnamed = nil
 }

@@ -19,8 +19,9 @@ const cancelTimeout = 10 * time.Second
 // sockets and the rest are whatever the DSN says, and has then handed it over.
 type physical struct {
 	net.Conn
-	params    map[string]string // as the server reports them
-	hello     []byte            // greeting, as long as params do not change
+	first     map[string]string // the parameters that the server reports, as they are without a test's settings
+	params    map[string]string // as they are now
+	hello     []byte            // greeting with the first
 	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
 }
 
@@ -52,22 +53,16 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
 		hijacked.Conn.Close()
 		return nil, err
 	}
-	return &physical{Conn: hijacked.Conn, params: params, canceller: canceller}, nil
+	return &physical{Conn: hijacked.Conn, first: maps.Clone(params), params: params, hello: greeting(params), canceller: canceller}, nil
 }
 
 // greeting is how a server begins a conversation: it trusts the client and reports its parameters.
-func (p *physical) greeting() []byte {
-	if p.hello == nil {
-		p.hello = encode(nil, &pgproto3.AuthenticationOk{})
-		for name, value := range p.params {
-			p.hello = encode(p.hello, &pgproto3.ParameterStatus{Name: name, Value: value})
-		}
+func greeting(params map[string]string) []byte {
+	hello := encode(nil, &pgproto3.AuthenticationOk{})
+	for name, value := range params {
+		hello = encode(hello, &pgproto3.ParameterStatus{Name: name, Value: value})
 	}
-	return p.hello
-}
-
-func (p *physical) setParameter(name, value string) {
-	p.params[name], p.hello = value, nil
+	return hello
 }
 
 // cancel asks the server to cancel what the connection is doing. When it returns, the backend has been signalled: the

@@ -22,6 +22,9 @@ type step struct {
 	collect bool // rows go to ex.collect
 	syntax  bool // an error without a position is what is hoped for
 	reset   bool // the outer transaction ends here
+	quiet   bool // nobody is told of settings that it changes
+	grant   bool // of a wish: an error is the end of its connection
+	rows    func(row []byte)
 	inject  []byte
 
 	conn    *conn // of a Parse
@@ -106,8 +109,8 @@ func (s *Session) message(m message) {
 		if !s.dropping() {
 			s.deliverHeld()
 			s.deliver(m)
-		} else if s.steps.len() > 0 && s.steps.first().collect && s.ex.collect != nil {
-			s.ex.collect(m[11:]) // one column: its number and its length come first
+		} else if s.steps.len() > 0 {
+			s.collect(s.steps.first(), m[11:]) // one column: its number and its length come first
 		}
 	case 'N':
 		if !s.dropping() || s.steps.len() > 0 && s.steps.first().tell {
@@ -126,10 +129,23 @@ func (s *Session) message(m message) {
 	}
 }
 
+// collect takes a row that the session itself has asked for.
+func (s *Session) collect(st *step, row []byte) {
+	switch {
+	case st.rows != nil:
+		st.rows(row)
+	case st.collect && s.ex.collect != nil:
+		s.ex.collect(row)
+	}
+}
+
 func (s *Session) parameter(m message) {
 	name, rest, _ := cstring(m.body())
 	value, _, _ := cstring(rest)
-	s.phys.setParameter(name, value)
+	s.phys.params[name] = value
+	if s.steps.len() > 0 && s.steps.first().quiet {
+		return
+	}
 	s.deliverHeld()
 	s.deliver(m)
 }
@@ -286,6 +302,9 @@ func (s *Session) errorResponse(m message) {
 	case st.tell:
 		s.ex.held = nil
 		s.deliver(m)
+	case st.grant:
+		s.refuseWish(m)
+		return
 	case st.drop:
 		s.fail(fmt.Errorf("txiso: a statement of the session's own failed: %s", errorText(m)))
 		return
@@ -325,7 +344,7 @@ func (s *Session) readyForQuery(status byte) {
 	case st.reset:
 		return
 	case status == 'I' && s.begun:
-		s.outerEnded()
+		s.fail(errOuterEnded)
 		return
 	}
 	if c := s.owner; c != nil && (st.end || !st.drop) {
@@ -342,14 +361,6 @@ func (s *Session) readyForQuery(status byte) {
 	if st.end {
 		s.opDone()
 	}
-}
-
-// outerEnded gives up on a session whose outer transaction is over.
-func (s *Session) outerEnded() {
-	if s.opts.Committed != nil && s.err == nil {
-		s.opts.Committed()
-	}
-	s.fail(errOuterEnded)
 }
 
 // hinted adds to errors that say that something cannot run in a transaction what to do about it.

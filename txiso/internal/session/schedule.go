@@ -33,6 +33,10 @@ type exchange struct {
 	pending     *statement  // transaction control that waits for the server to answer what is ahead of it
 	rest        []byte      // what is left of the batch behind it
 	collect     func(row []byte)
+	sets        []string                // settings that it changes for the session
+	resets      bool                    // it gives settings their defaults
+	granting    bool                    // it is the grant of a wish
+	refusal     *pgproto3.ErrorResponse // of the wish
 }
 
 // canStart reports that c's next batch may go to the server now. Caller must hold mu.
@@ -93,8 +97,11 @@ func (s *Session) finish() {
 	c := s.owner
 	s.deliverHeld()
 	s.owner = nil
+	s.settleSettings(c)
 	s.settle()
-	c.in = appendReady(c.in, s.status(c))
+	if !c.eof {
+		c.in = appendReady(c.in, s.status(c))
+	}
 	s.ex = exchange{}
 	if c.closed != nil || c.eof {
 		s.leave(c)

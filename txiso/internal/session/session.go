@@ -17,9 +17,6 @@ import (
 type Options struct {
 	// BeginTimeout bounds how long a BEGIN waits for another connection's app transaction to end. 0 means ten seconds.
 	BeginTimeout time.Duration
-	// Committed is called once, before the code under test is told, when the outer transaction was ended by a statement and
-	// may have been committed. It must not use the session.
-	Committed func()
 }
 
 const (
@@ -68,6 +65,8 @@ type Session struct {
 	begun   bool       // the outer transaction is open on the server
 	names   guardNames
 
+	settings   settings
+	locals     int // transactions that have used SET LOCAL
 	statements statementCache
 	deferred   deferredConstraints
 	ddl        bool // this lease has changed the schema

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -90,6 +89,9 @@ func (s *Session) handshake(c *conn) {
 		}
 		c.out.drop(size)
 	}
+	if c.wish != nil {
+		c.queueWish()
+	}
 	if c.started {
 		s.scan(c)
 	}
@@ -109,47 +111,36 @@ func (s *Session) startup(c *conn, code uint32, body []byte) {
 			s.refuse(c, "unsupported frontend protocol")
 			return
 		}
-		if name := s.unknownParameter(body); name != "" {
-			s.refuseWith(c, "0A000", fmt.Sprintf("txiso: the connection asks for the parameter %q, but all connections of a test are one session on the server; "+
-				"put it into Config.DSN, or SET it in the test", name))
-			return
-		}
-		s.welcome(c, code&0xffff)
+		s.open(c, code&0xffff, body)
 	}
 }
 
-// welcome completes the startup as a server that trusts the client does.
-func (s *Session) welcome(c *conn, minor uint32) {
-	c.started = true
+// open completes the startup as a server that trusts the client does, at once if there is nothing to ask the server.
+func (s *Session) open(c *conn, minor uint32, body []byte) {
 	if minor > 0 {
 		c.in = encode(c.in, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 0})
 	}
-	c.in = append(c.in, s.phys.greeting()...)
-	c.in = append(c.in, 'K', 0, 0, 0, 12)
-	c.in = binary.BigEndian.AppendUint32(c.in, c.id)
-	c.in = binary.BigEndian.AppendUint32(c.in, c.secret)
-	c.in = appendReady(c.in, 'I')
+	asked, refusal := s.parameters(body)
+	granted := s.wished(asked)
+	switch {
+	case refusal != "":
+		s.refuseWith(c, "0A000", fmt.Sprintf("txiso: the connection asks for %q, but all connections of a test share one connection to the server; put it into Config.DSN", refusal))
+	case len(asked) == 0:
+		c.started = true
+		c.in = appendReady(c.greet(c.in, s.phys.hello), 'I')
+	case granted != nil:
+		c.started, c.startup = true, asked
+		c.in = appendReady(c.greet(c.in, granted.greeting), 'I')
+	default:
+		c.started, c.wish = true, &wish{asked: asked}
+	}
 }
 
-// unknownParameter returns a startup parameter that the physical connection does not have.
-func (s *Session) unknownParameter(body []byte) string {
-	for {
-		name, rest, ok := cstring(body)
-		if !ok || name == "" {
-			return ""
-		}
-		value, rest, ok := cstring(rest)
-		if !ok {
-			return ""
-		}
-		body = rest
-		switch {
-		case name == "user", name == "database", name == "client_encoding", strings.HasPrefix(name, "_pq_."):
-		case s.virtual != nil && s.virtual.RuntimeParams[name] == value, s.phys.params[name] == value:
-		default:
-			return name
-		}
-	}
+func (c *conn) greet(b, greeting []byte) []byte {
+	b = append(b, greeting...)
+	b = append(b, 'K', 0, 0, 0, 12)
+	b = binary.BigEndian.AppendUint32(b, c.id)
+	return binary.BigEndian.AppendUint32(b, c.secret)
 }
 
 // refuse ends a virtual connection that does not speak the protocol, in the words of the server.

@@ -16,8 +16,8 @@ type statement struct {
 	text    string // of control
 	parse   []byte // the Parse message of an unnamed statement
 	writes  bool
-	set     bool               // SET CONSTRAINTS
-	local   *sqltext.Statement // SET LOCAL or DECLARE
+	set     bool                // SET CONSTRAINTS
+	state   []sqltext.Statement // what it does to the state of the session
 	alone   bool
 }
 
@@ -32,7 +32,7 @@ type backendStatement struct {
 	set      bool
 	alone    bool
 	lasting  bool // it means the same as long as the schema is the same, so that others may use it
-	local    *sqltext.Statement
+	state    []sqltext.Statement
 }
 
 // statementCache knows what is prepared on the server.
@@ -98,7 +98,7 @@ func (s *Session) parse(c *conn, m message) {
 	}
 	if len(name) == 0 {
 		c.unnamed = &statement{
-			local: localStatement(kind, text(rest)), parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
+			state: stateOf(kind, text(rest)), parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
 		}
 		s.forward(c, m, step{kind: 'P', conn: c})
 		s.statements.unnamed = c
@@ -165,19 +165,28 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 	b = &backendStatement{
 		name: s.statements.freeName(name), key: string(rest), prepared: true,
 		writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
-		local: localStatement(kind, text(rest)), lasting: named && lasts(kind),
+		state: stateOf(kind, text(rest)), lasting: named && lasts(kind),
 	}
 	s.statements.names[b.name] = b
 	c.remember(name, b.statement())
 	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, name: name, backend: b})
 }
 
-// localStatement returns a statement whose effect ends with its transaction, else nil.
-func localStatement(kind sqltext.Kind, sql string) *sqltext.Statement {
-	if kind != sqltext.SetLocal && kind != sqltext.Declare {
+// stateOf returns what a prepared statement does to the state of the session, apart from the database.
+func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
+	switch kind {
+	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare:
+		return sqltext.Statements(nil, strings.Clone(sql))
+	}
+	return configCalls(writes(kind, sql), sql)
+}
+
+// configCalls returns the settings that calls of set_config in a statement change.
+func configCalls(writes bool, sql string) []sqltext.Statement {
+	if !writes { // as all that call it do, by the look of it
 		return nil
 	}
-	return &sqltext.Statements(nil, strings.Clone(sql))[0]
+	return sqltext.Settings(sql)
 }
 
 // namedByQuery reports that pgx has made the name from the query. Such a name means the same for everybody; others are the
@@ -192,7 +201,7 @@ func lasts(k sqltext.Kind) bool {
 }
 
 func (b *backendStatement) statement() *statement {
-	return &statement{backend: b, local: b.local, writes: b.writes, set: b.set, alone: b.alone}
+	return &statement{backend: b, state: b.state, writes: b.writes, set: b.set, alone: b.alone}
 }
 
 // sendParse sends a Parse message with another name. rest is the message behind the name.
@@ -323,9 +332,9 @@ func (s *Session) bindMessage(c *conn, m message) {
 	s.ex.alone = s.ex.alone || stmt.alone
 	s.tx.constraints = s.tx.constraints || stmt.set
 	s.noteTx(c)
-	if stmt.local != nil {
+	if stmt.state != nil {
 		s.ready(c)
-		s.noteLocal(c, *stmt.local)
+		s.noteState(c, stmt.state)
 	}
 	if stmt.backend == nil {
 		s.ensureUnnamed(c)

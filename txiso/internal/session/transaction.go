@@ -210,7 +210,7 @@ func (s *Session) rollback() {
 
 func (s *Session) undo() {
 	if s.guard == guardRunning {
-		s.guard = guardFailed
+		s.failGuard()
 	}
 	if s.foreign != guardNone {
 		s.foreign = guardNone // the return to the guard takes it along

@@ -16,6 +16,11 @@ var syncMessage = []byte{'S', 0, 0, 0, 4}
 // translate sends a batch of c, which owns the exchange. What follows a transaction control statement that the server has
 // to answer first is kept in ex.rest. Caller must hold mu.
 func (s *Session) translate(c *conn, msgs []byte) {
+	if c.wish != nil {
+		s.grant(c)
+		return
+	}
+	s.forgetMeaning(c)
 	s.ex.open = true
 	var paused bool
 	rest := each(msgs, func(m message) bool {
@@ -95,11 +100,9 @@ func (s *Session) query(c *conn, m message) {
 	if single && s.querySpecial(c, m, kind, sql) {
 		return
 	}
-	if single && !mayControl(kind) {
-		if kind == sqltext.Set {
-			s.noteSet(sql)
-		}
-		s.sendQuery(c, m, nil, alone(kind), writes(kind, sql))
+	if single && !mayControl(kind) && !sets(kind) {
+		write := writes(kind, sql)
+		s.sendQuery(c, m, configCalls(write, sql), alone(kind), write)
 		return
 	}
 	sql = strings.Clone(sql)
@@ -113,7 +116,7 @@ func (s *Session) query(c *conn, m message) {
 		write = write || writes(st.Kind, sql[st.Start:st.End])
 	}
 	if !control {
-		s.sendQuery(c, m, nil, last, write)
+		s.sendQuery(c, m, append(q.statements, configCalls(write, sql)...), last, write)
 		return
 	}
 	s.noteWrites(write)
@@ -155,7 +158,7 @@ func (s *Session) syntaxChecked(c *conn) {
 }
 
 // sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
-func (s *Session) sendQuery(c *conn, m message, st *sqltext.Statement, alone, write bool) {
+func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, alone, write bool) {
 	if c.zombie {
 		s.emitAborted(c)
 		s.finish()
@@ -164,9 +167,7 @@ func (s *Session) sendQuery(c *conn, m message, st *sqltext.Statement, alone, wr
 	s.noteWrites(write)
 	s.noteTx(c)
 	s.ready(c)
-	if st != nil {
-		s.noteLocal(c, *st)
-	}
+	s.noteState(c, state)
 	s.bind()
 	s.wbuf = append(s.wbuf, m...)
 	s.statements.unnamed = nil
@@ -197,7 +198,7 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 		s.discardAll(c)
 		return true
 	case kind == sqltext.Declare:
-		s.sendQuery(c, m, &st, false, true)
+		s.sendQuery(c, m, []sqltext.Statement{st}, false, true)
 		return true
 	default:
 		return false
@@ -232,6 +233,7 @@ func (s *Session) discardAll(c *conn) {
 	s.statements.invalidate()
 	s.statements.unnamed = nil
 	s.names.prepared = false
+	s.ex.resets = true
 	c.statements = nil
 }
 
@@ -244,15 +246,6 @@ func (s *Session) ping(c *conn) {
 	}
 	s.emitBytes(c, []byte{'I', 0, 0, 0, 4})
 	s.finish()
-}
-
-// noteSet watches for settings that change what a name in a statement means.
-func (s *Session) noteSet(sql string) {
-	sql = strings.ToLower(sql)
-	if strings.Contains(sql, "search_path") || strings.Contains(sql, "role") || strings.Contains(sql, "authorization") {
-		s.ddl = true
-		s.statements.invalidate()
-	}
 }
 
 // wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check.
@@ -295,8 +288,9 @@ func (s *Session) continueStrings(c *conn) {
 			if st.Kind == sqltext.SetConstraints {
 				s.tx.constraints, s.ex.constraints = s.tx.owner == c, true
 			}
-			s.noteLocal(c, st)
 		}
+		s.noteState(c, q.statements[:n])
+		s.noteState(c, configCalls(true, q.sql[st.Start:end]))
 		q.statements = q.statements[n:]
 		s.bind()
 		s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", utf8.RuneCountInString(q.sql[:st.Start]))+q.sql[st.Start:end])
@@ -338,6 +332,8 @@ func (s *Session) opDone() {
 	case s.ex.collect != nil && !s.ex.failed:
 		s.listed(c)
 		return
+	case s.ex.granting:
+		s.granted(c)
 	case s.ex.commit != nil:
 		s.commitChecked(c)
 	case s.ex.syntax:
@@ -476,6 +472,9 @@ func mayControl(k sqltext.Kind) bool {
 	}
 	return false
 }
+
+// sets reports whether a statement of this kind changes settings of the session.
+func sets(k sqltext.Kind) bool { return k == sqltext.Set || k == sqltext.SetSessionCharacteristics }
 
 // alone reports whether nothing may be sent behind a statement before it is over: it may want data from the client, or
 // take the session's own prepared statements away, or change the constraints.

@@ -58,7 +58,11 @@ func (p *parser) setTransaction() (Statement, bool) {
 
 // setParameter leaves the value to the server, but wants one.
 func (p *parser) setParameter(name string) (Statement, bool) {
-	return Statement{Kind: Set, Name: name}, !p.atEnd()
+	ahead := *p
+	if !ahead.words("to") {
+		ahead.symbol('=')
+	}
+	return Statement{Kind: Set, Name: name, Default: ahead.words("default")}, !p.atEnd()
 }
 
 func (p *parser) setNamed() (Statement, bool) {
@@ -96,14 +100,14 @@ func (p *parser) parameter() (string, bool) {
 func (p *parser) reset() (Statement, bool) {
 	switch {
 	case p.words("all"):
-		return Statement{Kind: Set, All: true}, p.atEnd()
+		return Statement{Kind: Set, Default: true, All: true}, p.atEnd()
 	case p.words("time", "zone"):
-		return Statement{Kind: Set, Name: "timezone"}, p.atEnd()
+		return Statement{Kind: Set, Default: true, Name: "timezone"}, p.atEnd()
 	case p.words("session", "authorization"):
-		return Statement{Kind: Set, Name: "session_authorization"}, p.atEnd()
+		return Statement{Kind: Set, Default: true, Name: "session_authorization"}, p.atEnd()
 	case p.words("transaction", "isolation", "level"):
-		return Statement{Kind: Set, Name: "transaction_isolation"}, p.atEnd()
+		return Statement{Kind: Set, Default: true, Name: "transaction_isolation"}, p.atEnd()
 	}
 	name, ok := p.parameter()
-	return Statement{Kind: Set, Name: name}, ok && p.atEnd()
+	return Statement{Kind: Set, Default: true, Name: name}, ok && p.atEnd()
 }

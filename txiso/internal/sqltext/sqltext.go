@@ -28,6 +28,9 @@ type Statement struct {
 	// Hold is true for DECLARE ... CURSOR WITH HOLD.
 	Hold bool
 
+	// Default is true for Set when the parameter gets its default: RESET, or SET ... TO DEFAULT.
+	Default bool
+
 	// Mode holds the transaction modes of Begin, SetTransaction and SetSessionCharacteristics.
 	Mode Mode
 

@@ -1,0 +1,170 @@
+package session
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// A client may ask for settings in its startup message (manual 55.2.1, and 20.1.4 for its "options"). What the physical
+// connection has anyway costs nothing. The rest is set in an exchange ahead of the client's first, whose answer is the
+// greeting: the server decides what the values are worth. Connections of one lease that ask for the same are greeted at once
+// from the second on.
+
+// parameters reads the settings that a startup message asks for. refusal names what cannot be had.
+func (s *Session) parameters(body []byte) (asked map[string]string, refusal string) {
+	for len(body) > 0 && refusal == "" {
+		name, rest, ok := cstring(body)
+		if !ok || name == "" {
+			break
+		}
+		var value string
+		if value, body, ok = cstring(rest); !ok {
+			break
+		}
+		switch name = strings.ToLower(name); {
+		case name == "user", name == "database", strings.HasPrefix(name, "_pq_."):
+		case name == "client_encoding" && isUTF8(value):
+		case name == "client_encoding", name == "replication":
+			refusal = fmt.Sprintf("%s=%s", name, value)
+		case name == "options":
+			refusal = s.options(&asked, value)
+		default:
+			s.ask(&asked, name, value)
+		}
+	}
+	return asked, refusal
+}
+
+// options reads the command-line options of a startup message.
+func (s *Session) options(asked *map[string]string, options string) (refusal string) {
+	words := optionWords(options)
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		setting, ok := strings.CutPrefix(word, "--")
+		if !ok {
+			setting, ok = strings.CutPrefix(word, "-c")
+			if setting == "" && i+1 < len(words) {
+				i++
+				setting = words[i]
+			}
+		}
+		name, value, set := strings.Cut(setting, "=")
+		if !ok || !set {
+			return "options=" + word
+		}
+		s.ask(asked, strings.ToLower(strings.ReplaceAll(name, "-", "_")), value)
+	}
+	return ""
+}
+
+// optionWords splits at white space that has no backslash in front of it.
+func optionWords(options string) (words []string) {
+	var word strings.Builder
+	escaped := false
+	for _, r := range options + " " {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\':
+			escaped = true
+		case !strings.ContainsRune(" \t\n\v\f\r", r):
+			word.WriteRune(r)
+		case word.Len() > 0:
+			words = append(words, word.String())
+			word.Reset()
+		}
+	}
+	return words
+}
+
+func isUTF8(encoding string) bool {
+	switch strings.ToLower(strings.ReplaceAll(encoding, "-", "")) {
+	case "utf8", "unicode":
+		return true
+	}
+	return false
+}
+
+func (s *Session) ask(asked *map[string]string, name, value string) {
+	if s.virtual != nil && s.virtual.RuntimeParams[name] == value || s.phys.first[name] == value {
+		return
+	}
+	if *asked == nil {
+		*asked = make(map[string]string)
+	}
+	(*asked)[name] = value
+}
+
+// wish is what a startup message asked for, with the greeting that it got.
+type wish struct {
+	asked    map[string]string
+	greeting []byte
+}
+
+// wished returns a wish of this lease that was granted, or nil.
+func (s *Session) wished(asked map[string]string) *wish {
+	for _, w := range s.settings.wishes {
+		if maps.Equal(w.asked, asked) {
+			return w
+		}
+	}
+	return nil
+}
+
+// queueWish makes the grant of c's wish its first exchange. It looks like a Sync.
+func (c *conn) queueWish() {
+	c.out.buf = slices.Insert(c.out.buf, 0, syncMessage...)
+	c.out.scanned = len(syncMessage)
+	c.out.batches = []batch{{end: len(syncMessage), first: 'S'}}
+}
+
+// grant asks the server for what c wishes.
+func (s *Session) grant(c *conn) {
+	s.ex.open = false
+	s.ready(c)
+	c.startup = c.wish.asked
+	s.ex.granting = true
+	s.bind()
+	s.wbuf = appendQuery(s.wbuf, c.settingsSQL(slices.Sorted(maps.Keys(c.startup))))
+	s.push(step{kind: 'Q', drop: true, quiet: true, grant: true, end: true})
+	s.statements.unnamed = nil
+}
+
+// granted greets c, or tells what the server thinks of its wish.
+func (s *Session) granted(c *conn) {
+	w := c.wish
+	c.wish = nil
+	if s.ex.refusal != nil {
+		c.startup = nil
+		c.in = encode(c.in, s.ex.refusal)
+		c.eof = true
+		return
+	}
+	for name := range w.asked {
+		s.ex.sets = append(s.ex.sets, name)
+		s.ddl = s.ddl || changesMeaning(name)
+	}
+	slices.Sort(s.ex.sets)
+	w.greeting = greeting(s.phys.params)
+	s.settings.wishes = append(s.settings.wishes, w)
+	c.in = c.greet(c.in, w.greeting)
+}
+
+// refuseWish turns the server's answer to a wish into the end of a startup.
+func (s *Session) refuseWish(m message) {
+	var e pgproto3.ErrorResponse
+	if err := e.Decode(m.body()); err != nil {
+		s.fail(fmt.Errorf("txiso: the server refused the parameters of a connection in a way that cannot be read: %w", err))
+		return
+	}
+	e.Severity, e.SeverityUnlocalized = "FATAL", "FATAL"
+	if e.Code == "55P02" { // cannot be changed any more: it is a matter of the physical connection
+		e.Hint = "The connections of one test share one connection to the server, which is there already. Put the parameter into Config.DSN."
+	}
+	s.ex.refusal, s.ex.failed = &e, true
+}

@@ -1,0 +1,169 @@
+package session
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+// Settings are a connection's own, but the connections of a test share one backend. So the session keeps a list of the
+// settings that any of them has made in this lease. When another one than the last speaks, what the last one had of those is
+// read, and the other's are put in their place: with the statement that follows, at the price of no round trip, and only if
+// the list is not empty.
+
+// settings is what the session knows of them.
+type settings struct {
+	names []string // what may differ between connections
+	of    *conn    // whose settings the server has; nil when nobody has spoken yet
+	guard *conn    // whose it had when the guard was set, and has again when that is returned to
+	renew []string // settings of the startup of the connection that spoke last, which it has reset to what they are without
+
+	meaning bool    // some of them change what a statement means
+	wishes  []*wish // that were granted
+}
+
+// forgetMeaning is called ahead of an exchange of c: what others have prepared means something else under its settings.
+func (s *Session) forgetMeaning(c *conn) {
+	if s.settings.meaning && s.settings.of != c {
+		s.statements.invalidate()
+	}
+}
+
+// adopt makes the server have c's settings.
+func (s *Session) adopt(c *conn) {
+	set := &s.settings
+	if len(set.names) > 0 && !(s.tx.owner == c && s.tx.failed) {
+		if s.guard != guardRunning {
+			s.closeGuard() // so that a return to the next one leaves c's settings alone
+		}
+		if set.of != nil && len(set.renew) > 0 {
+			s.internalQuery(set.of.settingsSQL(set.renew))
+		}
+		if set.of != c {
+			s.keepSettings()
+			s.internalQuery(c.settingsSQL(set.names))
+		}
+	}
+	set.of, set.renew = c, nil
+}
+
+// keepSettings reads what the connection that spoke last has set, if it will need it again.
+func (s *Session) keepSettings() {
+	c := s.settings.of
+	if c == nil || c.closed != nil {
+		return
+	}
+	names := slices.Clone(s.settings.names)
+	c.settings = make(map[string]string, len(names))
+	rows := make([]string, len(names))
+	for i, name := range names {
+		rows[i] = "('=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + literal(name) + ", true))"
+	}
+	s.wbuf = appendQuery(s.wbuf, "VALUES "+strings.Join(rows, ","))
+	s.push(step{kind: 'Q', drop: true, quiet: true, rows: func(row []byte) {
+		if len(row) > 0 { // NULL is a name that the backend does not know
+			c.settings[names[0]] = string(row[1:])
+		}
+		names = names[1:]
+	}})
+}
+
+// settingsSQL gives settings c's values. Roles are taken last, because other settings may need the rights of the session's
+// own, which alone may take any.
+func (c *conn) settingsSQL(names []string) string {
+	var sql, roles strings.Builder
+	if slices.ContainsFunc(names, isRole) {
+		sql.WriteString("RESET SESSION AUTHORIZATION;RESET ROLE;")
+	}
+	for _, name := range names {
+		value, ok := c.setting(name)
+		switch set := "SELECT pg_catalog.set_config(" + literal(name) + "," + literal(value) + ",false);"; {
+		case isRole(name) && ok:
+			roles.WriteString(set)
+		case isRole(name):
+		case ok:
+			sql.WriteString(set)
+		default:
+			sql.WriteString("RESET " + quoteSetting(name) + ";")
+		}
+	}
+	return sql.String() + roles.String()
+}
+
+// setting is what c has set: since it is there, or with its startup message.
+func (c *conn) setting(name string) (value string, ok bool) {
+	if value, ok = c.settings[name]; !ok {
+		value, ok = c.startup[name]
+	}
+	return value, ok
+}
+
+func isRole(setting string) bool { return setting == "role" || setting == "session_authorization" }
+
+// quoteSetting quotes the parts of a setting's name.
+func quoteSetting(name string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, `"`, `""`), ".", `"."`) + `"`
+}
+
+// literal quotes a string for every server setting of standard_conforming_strings.
+func literal(s string) string {
+	return "E'" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(s) + "'"
+}
+
+// noteSettings notes ahead of a statement of c which settings it changes for the session.
+func (s *Session) noteSettings(st sqltext.Statement) {
+	switch {
+	case st.Kind == sqltext.SetSessionCharacteristics:
+		s.ex.sets = append(s.ex.sets, "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable")
+		return
+	case st.Kind != sqltext.Set:
+		return
+	case st.Name == "seed" || strings.HasPrefix(st.Name, "transaction_"):
+		return // no settings, but calls by that name
+	case st.All:
+		s.ex.resets = true
+	default:
+		s.ex.sets = append(s.ex.sets, strings.Clone(st.Name))
+		s.ex.resets = s.ex.resets || st.Default
+	}
+	if st.All || changesMeaning(st.Name) {
+		s.ddl = true
+		s.statements.invalidate()
+	}
+}
+
+// changesMeaning reports whether a setting may change what a prepared statement means, or what it was found to mean. Settings
+// with names of one's own are read when the statement runs.
+func changesMeaning(setting string) bool {
+	switch setting {
+	case "application_name", "client_min_messages", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+		"idle_session_timeout", "work_mem", "maintenance_work_mem", "default_transaction_isolation", "default_transaction_read_only",
+		"default_transaction_deferrable", "synchronous_commit", "extra_float_digits", "client_encoding", "jit", "row_security":
+		return false
+	}
+	return !strings.Contains(setting, ".")
+}
+
+// settleSettings is called when the exchange is over that has noted settings.
+func (s *Session) settleSettings(c *conn) {
+	if s.ex.failed {
+		return // it has changed none
+	}
+	set := &s.settings
+	for _, name := range s.ex.sets {
+		set.meaning = set.meaning || changesMeaning(name)
+		if !slices.Contains(set.names, name) {
+			set.names = append(set.names, name)
+		}
+	}
+	if !s.ex.resets {
+		return
+	}
+	for name := range c.startup {
+		if s.ex.sets == nil || slices.Contains(s.ex.sets, name) {
+			set.renew = append(set.renew, name)
+			delete(c.settings, name)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package session_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// connectWith opens a virtual connection with startup parameters.
+func connectWith(t *testing.T, s *session.Session, parameters ...string) (*pgx.Conn, error) {
+	t.Helper()
+	cfg := s.Config().Copy()
+	for _, p := range parameters {
+		name, value, _ := strings.Cut(p, "=")
+		cfg.RuntimeParams[name] = value
+	}
+	return pgx.ConnectConfig(context.Background(), cfg)
+}
+
+func show(t *testing.T, c *pgx.Conn, setting string) (value string) {
+	t.Helper()
+	if err := c.QueryRow(context.Background(), "SELECT current_setting($1)", setting).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// A pool of an application sets search_path and the like in its configuration, beside connections of the test without them.
+func TestStartupParametersAreTheirConnectionsOwnAndGoWithTheTest(t *testing.T) {
+	s := open(t, session.Options{})
+	var before string
+	clean(t, s, func(db *sql.DB) {
+		before = value(t, db, "SELECT current_setting('application_name') || current_setting('work_mem')")
+	})
+	for range 2 {
+		clean(t, s, func(db *sql.DB) {
+			for _, name := range []string{"one", "two", "one"} {
+				c, err := connectWith(t, s, "application_name="+name, "work_mem=1MB")
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect(t, "reported", c.PgConn().ParameterStatus("application_name"), name)
+				expect(t, "application_name", show(t, c, "application_name"), name)
+				expect(t, "the others'", value(t, db, "SELECT current_setting('application_name') || current_setting('work_mem')"), before)
+				expect(t, "work_mem", show(t, c, "work_mem"), "1MB")
+			}
+		})
+		clean(t, s, func(db *sql.DB) {
+			expect(t, "the next test's", value(t, db, "SELECT current_setting('application_name') || current_setting('work_mem')"), before)
+		})
+	}
+}
+
+// A connection may come at any time: here while another one's transaction is open, and that one rolls back.
+func TestStartupParametersOutliveAnotherConnectionsTransaction(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "SET work_mem = '2MB'")
+		c, err := connectWith(t, s, "work_mem=1MB")
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "in the transaction", value(t, tx, "SHOW work_mem"), "2MB")
+		expect(t, "beside it", show(t, c, "work_mem"), "1MB")
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "behind it", show(t, c, "work_mem"), "1MB")
+		expect(t, "where it was", value(t, db, "SHOW work_mem"), "4MB")
+	})
+}
+
+func TestStartupParametersThatCannotBeHadAreRefusedByName(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+		for parameter, want := range map[string][]string{
+			"work_mem=much":            {"FATAL", "22023", `invalid value for parameter "work_mem": "much"`},
+			"ignore_system_indexes=on": {"FATAL", "55P02", `"ignore_system_indexes" cannot be set after connection start`, "Config.DSN"},
+			"client_encoding=SJIS":     {"FATAL", "0A000", `"client_encoding=SJIS"`, "Config.DSN"},
+			"replication=database":     {"FATAL", "0A000", `"replication=database"`, "Config.DSN"},
+			"options=-f -s":            {"FATAL", "0A000", `"options=-f"`, "Config.DSN"},
+		} {
+			_, err := connectWith(t, s, parameter)
+			var pe *pgconn.PgError
+			if !errors.As(err, &pe) {
+				t.Errorf("%s: %v", parameter, err)
+				continue
+			}
+			text := strings.Join([]string{pe.Severity, pe.Code, pe.Message, pe.Hint}, " ")
+			for _, part := range want {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s: %s, want %s", parameter, text, part)
+				}
+			}
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
