@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -26,6 +27,9 @@ func StopUnused(ctx context.Context, cfg Config) error {
 	return errors.Join(errs...)
 }
 
+// farewell is how long a backend may take to end when its client has gone.
+const farewell = 500 * time.Millisecond
+
 // endUnused asks the server itself whether it is in use. The caller holds the lock.
 func (c *cluster) endUnused(ctx context.Context) error {
 	p := c.postmaster()
@@ -38,6 +42,9 @@ func (c *cluster) endUnused(ctx context.Context) error {
 	}
 	defer closeSoon(conn)
 	users, err := usersOf(ctx, conn)
+	for began := time.Now(); len(users) > 0 && time.Since(began) < farewell && sleep(ctx, 5*time.Millisecond) == nil; {
+		users, err = usersOf(ctx, conn)
+	}
 	if err != nil {
 		return c.endOr(ctx, err)
 	}
@@ -57,6 +64,7 @@ func (c *cluster) endOr(ctx context.Context, err error) error {
 
 // decideAndLook takes the watchdog's decision to stop, which is free but for the moment in which somebody starts to use the server, and
 // then lists who is connected beside the watchdog and us.
+// It may be repeated: the lock is taken once more.
 const decideAndLook = `SELECT pg_advisory_lock(1954048371, 2);
 SELECT pid, application_name, datname FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND pid NOT IN
 	(SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1954048371 AND objid = 1 AND objsubid = 2 AND granted)

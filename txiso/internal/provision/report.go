@@ -15,7 +15,7 @@ import (
 
 // Report is what a server says about itself and what txiso has there. It was true when it was made.
 type Report struct {
-	Version        string    // of PostgreSQL
+	Version        string    // of PostgreSQL, for instance "15.18"
 	Address        string    // host:port, or the directory of a unix socket
 	Started        time.Time //
 	Connections    int       // of clients, the one that reports not counted
@@ -115,9 +115,10 @@ func (o *observer) report(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	server := results[0]
+	version, _, _ := strings.Cut(o.link.conn.ParameterStatus("server_version"), " ") // without the distribution's name
 	r := &Report{
 		base: o.base, encrypted: encrypted(o.link),
-		Version: o.link.conn.ParameterStatus("server_version"), Address: address(o.base), Started: moment(text(server, 0, 0)),
+		Version: version, Address: address(o.base), Started: moment(text(server, 0, 0)),
 		MaxConnections: number(text(server, 0, 1)), Connections: number(text(server, 0, 2)),
 		// A list without elements is written as [], not as null.
 		Databases: Databases{Templates: []Database{}, Workers: []Database{}, Clones: []Database{}, Kept: []Database{}, Incomplete: []Database{}},

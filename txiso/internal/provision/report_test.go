@@ -120,7 +120,7 @@ func TestReportTellsOfTheServer(t *testing.T) {
 	var version string
 	var started time.Time
 	var connections int
-	err := server(t).QueryRow(t.Context(), "SELECT current_setting('server_version'), pg_postmaster_start_time(), current_setting('max_connections')::int").
+	err := server(t).QueryRow(t.Context(), "SELECT split_part(current_setting('server_version'), ' ', 1), pg_postmaster_start_time(), current_setting('max_connections')::int").
 		Scan(&version, &started, &connections)
 	if err != nil {
 		t.Fatal(err)
