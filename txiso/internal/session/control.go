@@ -206,6 +206,11 @@ func (s *Session) controlMessage(c *conn, m message) {
 	case kind == sqltext.None:
 		c.in = append(c.in, 'I', 0, 0, 0, 4)
 		s.controlDone(c, "", 'T')
+	case kind == sqltext.Commit: // nobody sends it, but if somebody does, it must not go unnoticed
+		s.closeGuard()
+		s.bind()
+		s.wbuf = append(s.wbuf, m...)
+		s.push(step{kind: 'Q', end: true})
 	default:
 		s.openOuter()
 		s.closeGuard()
