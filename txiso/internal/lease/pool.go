@@ -31,6 +31,13 @@ const (
 	hotFor = time.Millisecond
 )
 
+// spoilTimeout bounds the wait of a test that has really committed something for that to be written down.
+const spoilTimeout = 10 * time.Second
+
+// weighEvery is after how many tests a worker database is weighed again. The first time is after its first test in this
+// process. It takes about as long as ten tests if there are hundreds of tables.
+const weighEvery = 1000
+
 // ErrClosed is returned by Get after Close.
 var ErrClosed = errors.New("txiso: Close was called; no database can be had after it")
 
@@ -59,6 +66,7 @@ type Lease struct {
 	pool     *Pool
 	db       *provision.WorkerDB
 	returned time.Time
+	tests    int // that have ended
 }
 
 // Get returns a lease whose session has been started. logf gets the one line that creating an embedded server prints. The
@@ -112,19 +120,38 @@ func (p *Pool) make(ctx context.Context, logf func(string, ...any)) (*Lease, err
 }
 
 func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, error) {
-	db, err := prov.Lease(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		db, err := prov.Lease(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s, err := p.connect(ctx, db)
+		switch {
+		case err == nil:
+			p.mu.Lock()
+			p.leased++
+			p.mu.Unlock()
+			return &Lease{Session: s, pool: p, db: db}, nil
+		case !errors.Is(err, provision.ErrChanged):
+			db.Release()
+			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
+		}
+		if err := db.Discard(ctx); err != nil {
+			return nil, err
+		}
 	}
-	s, err := session.Open(ctx, db.Config(), p.cfg.Session)
-	if err != nil {
-		db.Release()
-		return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
+}
+
+// connect opens a session on a database that is as it was cloned.
+func (p *Pool) connect(ctx context.Context, db *provision.WorkerDB) (*session.Session, error) {
+	cfg, opts := db.Config(), p.cfg.Session
+	cfg.AfterConnect = db.Pristine
+	opts.Committed = func() {
+		ctx, done := context.WithTimeout(context.Background(), spoilTimeout)
+		defer done()
+		_ = db.Spoil(ctx) // fails only when the lease is lost; then Pristine tells the next holder
 	}
-	p.mu.Lock()
-	p.leased++
-	p.mu.Unlock()
-	return &Lease{Session: s, pool: p, db: db}, nil
+	return session.Open(ctx, cfg, opts)
 }
 
 // Clone returns a private database, see [provision.Provisioner.Clone].
@@ -147,8 +174,28 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 		defer done()
 		return findings, errors.Join(err, l.discard(ctx))
 	}
+	if l.tests++; l.tests%weighEvery == 1 {
+		if replaced, err := l.weigh(within); replaced {
+			return findings, err
+		}
+	}
 	l.pool.put(l)
 	return findings, nil
+}
+
+// weigh drops the database of a lease that has ended in order if it has become so large that a new clone is better.
+func (l *Lease) weigh(within time.Duration) (replaced bool, err error) {
+	ctx, done := context.WithTimeout(context.Background(), within)
+	defer done()
+	outgrown, err := l.db.Outgrown(ctx)
+	if err != nil || !outgrown { // who cannot look has lost the lease, which the next Get finds out
+		return false, nil
+	}
+	l.pool.mu.Lock()
+	l.pool.leased--
+	l.pool.mu.Unlock()
+	l.Session.Close()
+	return true, l.db.Discard(ctx)
 }
 
 func (p *Pool) put(l *Lease) {

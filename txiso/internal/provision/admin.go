@@ -48,14 +48,6 @@ func strategy(major int, size int64) string {
 	return "STRATEGY FILE_COPY"
 }
 
-func (l *link) size(ctx context.Context, name string) (int64, error) {
-	results, err := l.exec(ctx, "SELECT pg_database_size("+literal(name)+")")
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(text(results[0], 0, 0), 10, 64)
-}
-
 func comment(name string, m marker) string {
 	return "COMMENT ON DATABASE " + name + " IS " + literal(m.String())
 }

@@ -15,6 +15,7 @@ const (
 	oldestSupported       = 14 // major version of PostgreSQL
 	defaultConnectTimeout = 10 * time.Second
 	defaultStaleAfter     = 7 * 24 * time.Hour
+	defaultGrowth         = 64 << 20
 )
 
 // Config says which server to use and what a template consists of.
@@ -36,6 +37,10 @@ type Config struct {
 	// StaleAfter is how long a template must have been unused before [Provisioner.Collect]
 	// drops it with its worker databases. Zero means seven days.
 	StaleAfter time.Duration
+
+	// Growth is how many bytes a worker database may be larger than twice its template before
+	// [WorkerDB.Outgrown] says so. Zero means 64 MB.
+	Growth int64
 }
 
 // Migrator creates a schema. [Goose] is the usual one.
@@ -88,6 +93,9 @@ var ErrClosed = errors.New("txiso: the provisioner is closed; open a new one")
 func Open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if cfg.StaleAfter == 0 {
 		cfg.StaleAfter = defaultStaleAfter
+	}
+	if cfg.Growth == 0 {
+		cfg.Growth = defaultGrowth
 	}
 	migrations, err := describe(cfg)
 	if err != nil {

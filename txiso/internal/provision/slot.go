@@ -23,12 +23,14 @@ type WorkerDB struct {
 	p      *Provisioner
 	keeper *keeper
 	name   string
+	fresh  bool // cloned for this lease
 	done   atomic.Bool
 }
 
 // Lease returns a worker database that nobody else uses: a free one if there is one, else a new
 // clone of the template, which it builds first if need be. Nobody is connected to it. Its
-// content is what the last holder left: who commits something must Spoil or Discard it.
+// content is what the last holder left: who commits something must Spoil or Discard it, and who
+// wants to rely on that asks [WorkerDB.Pristine].
 //
 // Lease waits for another process that builds the template, until ctx ends. Safe for concurrent
 // use. Its errors come from migrations and seed, from the server (a *pgconn.PgError is wrapped)
@@ -71,7 +73,7 @@ func (p *Provisioner) lease(ctx context.Context, k *keeper) (*WorkerDB, error) {
 		}
 		err = p.prepare(ctx, k, slot)
 		if err == nil {
-			return &WorkerDB{p: p, keeper: k, name: slot.name}, nil
+			return &WorkerDB{p: p, keeper: k, name: slot.name, fresh: !slot.db.complete()}, nil
 		}
 		k.release(slot.name)
 		// A process that was killed while creating the same slot may be finishing only now.
@@ -200,12 +202,15 @@ func (p *Provisioner) configFor(name string) *pgx.ConnConfig {
 // [ErrLost] if the connection that holds the lease is gone.
 func (w *WorkerDB) Check(ctx context.Context) error { return w.keeper.check(ctx) }
 
-// Spoil says that the content is about to change for good. Whoever leases the database next, even
-// after this process was killed, gets a new clone in its place. Discard does the same at once.
+// Spoil says that the content is about to change for good, or just has. Whoever leases the database
+// next, even after this process was killed, gets a new clone in its place. Discard does the same
+// at once. A database that is no longer ours is left alone.
 func (w *WorkerDB) Spoil(ctx context.Context) error {
-	// A database without a marker is an incomplete one.
 	err := w.keeper.do(ctx, func(ctx context.Context, l *link) error {
-		_, err := l.exec(ctx, "COMMENT ON DATABASE "+w.name+" IS NULL")
+		if !w.keeper.mine[w.name] {
+			return nil
+		}
+		_, err := l.exec(ctx, "COMMENT ON DATABASE "+w.name+" IS NULL") // one without a marker is an incomplete one
 		return err
 	})
 	return doing("marking "+w.name+" as changed", err)
@@ -220,12 +225,15 @@ func (w *WorkerDB) Release() {
 }
 
 // Discard drops the database, ending connections to it, and gives its number back. If dropping
-// fails, the database keeps its lock until Close, so that nobody leases it.
+// fails, the database keeps its lock until Close, and who leases it afterwards gets a new clone.
 // Only the first call of Release or Discard counts. If the keeper's connection is lost, the
 // database may be another process's by now: then it is left alone and the error is [ErrLost].
 func (w *WorkerDB) Discard(ctx context.Context) error {
 	if !w.done.CompareAndSwap(false, true) {
 		return nil
+	}
+	if err := w.Spoil(ctx); err != nil {
+		return err
 	}
 	return w.p.dispose(ctx, w.keeper, w.name)
 }

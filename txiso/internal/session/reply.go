@@ -344,7 +344,7 @@ func (s *Session) readyForQuery(status byte) {
 	case st.reset:
 		return
 	case status == 'I' && s.begun:
-		s.fail(errOuterEnded)
+		s.outerEnded()
 		return
 	}
 	if c := s.owner; c != nil && (st.end || !st.drop) {
@@ -361,6 +361,14 @@ func (s *Session) readyForQuery(status byte) {
 	if st.end {
 		s.opDone()
 	}
+}
+
+// outerEnded gives up on a session whose outer transaction is over.
+func (s *Session) outerEnded() {
+	if s.opts.Committed != nil && s.err == nil {
+		s.opts.Committed()
+	}
+	s.fail(errOuterEnded)
 }
 
 // hinted adds to errors that say that something cannot run in a transaction what to do about it.

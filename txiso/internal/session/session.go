@@ -17,6 +17,9 @@ import (
 type Options struct {
 	// BeginTimeout bounds how long a BEGIN waits for another connection's app transaction to end. 0 means ten seconds.
 	BeginTimeout time.Duration
+	// Committed is called once, before the code under test is told, when the outer transaction was ended by a statement and
+	// may have been committed. It must not use the session.
+	Committed func()
 }
 
 const (
