@@ -43,13 +43,13 @@ func (e *embedded) logLines(text string) (found []string) {
 	return found
 }
 
-func TestAThousandTestsOneAfterTheOtherOpenThreeConnections(t *testing.T) {
+func TestAThousandTestsOneAfterTheOtherOpenTwoConnections(t *testing.T) {
 	home, observer := observed(t, "log_connections = on")
 	awaitSetting(t, observer, "log_connections", "on")
 	before := len(home.logLines("connection authorized"))
 	runChild(t, "run a thousand tests")
 	opened := home.logLines("connection authorized")[before:]
-	if len(opened) == 0 || len(opened) > 3 {
+	if len(opened) == 0 || len(opened) > 2 {
 		t.Errorf("%d connections:\n%s", len(opened), strings.Join(opened, ""))
 	}
 }

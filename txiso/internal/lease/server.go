@@ -113,11 +113,11 @@ func (p *Pool) openProvisioner(ctx context.Context, logf func(string, ...any)) (
 	if cfg.DSN = p.dsn(); cfg.DSN == "" {
 		server := p.cfg.Server
 		server.Logf = logf
-		running, err := pgserver.Start(ctx, server)
+		running, conn, err := pgserver.Connect(ctx, server)
 		if err != nil {
 			return nil, err
 		}
-		cfg.DSN = running.DSN()
+		cfg.DSN, cfg.Conn = running.DSN(), conn
 	}
 	return provision.Open(ctx, cfg)
 }

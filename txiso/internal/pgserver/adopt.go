@@ -84,7 +84,16 @@ func (c *cluster) greet(ctx context.Context, socketDir string) (state, error) {
 	if err != nil {
 		return c.judge(ctx, err)
 	}
-	defer closeSoon(conn)
+	found, err := c.tellInUse(ctx, conn)
+	if found == up && c.keep {
+		c.kept = conn
+	} else {
+		closeSoon(conn)
+	}
+	return found, err
+}
+
+func (c *cluster) tellInUse(ctx context.Context, conn *pgconn.PgConn) (state, error) {
 	results, err := conn.Exec(ctx, fmt.Sprintf(tellInUse, c.idle.Milliseconds())).ReadAll()
 	switch {
 	case err != nil:

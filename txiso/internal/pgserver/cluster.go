@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // cluster is one server of Home: its files and how to run it.
@@ -23,6 +25,8 @@ type cluster struct {
 	bin     binaries
 	idle    time.Duration
 	logf    func(string, ...any)
+	keep    bool           // the connection with which we find out that the server runs
+	kept    *pgconn.PgConn // that connection
 }
 
 func newCluster(home string, bin binaries, a account) *cluster {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Start gives the user's embedded server with these binaries and settings: the one that runs, or a new one. It may be called by many
@@ -21,6 +23,22 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return c.start(ctx)
+}
+
+// Connect is Start for a caller who will open a connection next. If the server ran already he gets the one with which that was found out,
+// to the maintenance database, so that the server does not have to make two; it is his to close. Else it is nil.
+func Connect(ctx context.Context, cfg Config) (*Server, *pgconn.PgConn, error) {
+	c, err := resolve(ctx, cfg, usualPlaces())
+	if err != nil {
+		return nil, nil, err
+	}
+	c.keep = true
+	s, err := c.start(ctx)
+	if err != nil && c.kept != nil {
+		closeSoon(c.kept)
+		c.kept = nil
+	}
+	return s, c.kept, err
 }
 
 // resolve decides which server cfg means.

@@ -31,6 +31,27 @@ func TestStartCreatesOnceAndAdoptsAfterwards(t *testing.T) {
 	}
 }
 
+// A process that finds a server looks whether it lives, and goes on with that connection.
+func TestConnectHandsOverTheConnectionThatFoundTheServer(t *testing.T) {
+	h := newHome(t)
+	started, conn, err := Connect(t.Context(), h.config())
+	if err != nil || conn != nil {
+		t.Fatalf("with a server that had to be started: connection %v, %v", conn, err)
+	}
+	found, conn, err := Connect(t.Context(), h.config())
+	if err != nil || conn == nil || *found != *started {
+		t.Fatalf("with a server that runs: %v, connection %v, %v", found, conn, err)
+	}
+	defer conn.Close(t.Context())
+	if n := query[int](t, connect(t, found), "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND datname = 'postgres'", conn.PID()); n != 1 {
+		t.Errorf("the connection is not one to the maintenance database")
+	}
+	results, err := conn.Exec(t.Context(), "SHOW statement_timeout").ReadAll()
+	if err != nil || string(results[0].Rows[0][0]) != "0" {
+		t.Errorf("it does not work: %v", err)
+	}
+}
+
 func TestStartKeepsTheDataDirectory(t *testing.T) {
 	h := newHome(t)
 	_, err := connect(t, h.start()).Exec(t.Context(), "CREATE TABLE kept AS SELECT 42 AS n")

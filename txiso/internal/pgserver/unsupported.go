@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 var errUnsupported = errors.New("txiso: the embedded server is not supported on " + runtime.GOOS + ": set TXISO_DSN to a PostgreSQL server that runs")
@@ -27,3 +29,8 @@ func Find(context.Context, Config) ([]Status, error) { return nil, errUnsupporte
 
 // StopUnused returns an error on this system.
 func StopUnused(context.Context, Config) error { return errUnsupported }
+
+// Connect is not supported here.
+func Connect(context.Context, Config) (*Server, *pgconn.PgConn, error) {
+	return nil, nil, errUnsupported
+}

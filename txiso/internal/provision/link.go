@@ -45,8 +45,25 @@ func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, err
 	if err != nil {
 		return nil, connectError(ctx, base, err)
 	}
+	return greeted(ctx, conn, prelude)
+}
+
+// firstLink is the keeper's link: on conn, or on a connection of its own if that is nil.
+func firstLink(ctx context.Context, conn *pgconn.PgConn, base *pgx.ConnConfig) (*link, error) {
+	if conn == nil {
+		return dial(ctx, base, "keeper")
+	}
+	settings := fmt.Sprintf("SET application_name = %s;\n", literal(applicationName("keeper")))
+	for name, value := range neutral {
+		settings += fmt.Sprintf("SET %s = %s;\n", name, literal(value))
+	}
+	return greeted(ctx, conn, settings+prelude)
+}
+
+// greeted makes a link of a connection, which it closes if that fails.
+func greeted(ctx context.Context, conn *pgconn.PgConn, prelude string) (*link, error) {
 	l := &link{conn: conn}
-	if err := l.greet(ctx); err != nil {
+	if err := l.greet(ctx, prelude); err != nil {
 		l.close(ctx)
 		return nil, err
 	}
@@ -58,7 +75,7 @@ func applicationName(purpose string) string {
 	return name[:min(len(name), 63)] // NAMEDATALEN-1, else the server would say so in a notice
 }
 
-func (l *link) greet(ctx context.Context) error {
+func (l *link) greet(ctx context.Context, prelude string) error {
 	version := l.conn.ParameterStatus("server_version")
 	if l.major = majorVersion(version); l.major < oldestSupported {
 		return versionError(version)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -25,6 +26,10 @@ type Config struct {
 	// share databases must name the same one; with another name they get databases of their own.
 	// Without connect_timeout in it, connecting is given up after 10 seconds.
 	DSN string
+
+	// Conn, if not nil, is an open connection to that database as that role. Open uses it in the
+	// place of one of its own, and closes it if it fails.
+	Conn *pgconn.PgConn
 
 	// Migrator fills the template. It must not be nil.
 	Migrator Migrator
@@ -91,6 +96,14 @@ var ErrClosed = errors.New("txiso: the provisioner is closed; open a new one")
 // Its errors name the next step and never contain a password; those of the server wrap a
 // *pgconn.PgError.
 func Open(ctx context.Context, cfg Config) (*Provisioner, error) {
+	p, err := open(ctx, cfg)
+	if err != nil && cfg.Conn != nil {
+		_ = cfg.Conn.Close(ctx)
+	}
+	return p, err
+}
+
+func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if cfg.StaleAfter == 0 {
 		cfg.StaleAfter = defaultStaleAfter
 	}
@@ -106,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Provisioner, error) {
 		return nil, err
 	}
 	p := &Provisioner{cfg: cfg, base: base, turn: make(chan struct{}, 1), creating: make(chan struct{}, maxCreating)}
-	link, err := dial(ctx, base, "keeper")
+	link, err := firstLink(ctx, cfg.Conn, base)
 	if err != nil {
 		return nil, err
 	}

@@ -240,3 +240,53 @@ func greetAs(conn net.Conn, version string) {
 	_ = backend.Flush()
 	_, _ = backend.Receive()
 }
+
+// given opens a connection for Config.Conn, with settings that would get in the keeper's way.
+func given(t *testing.T, cfg *provision.Config) *pgconn.PgConn {
+	t.Helper()
+	conn, err := pgconn.Connect(t.Context(), cfg.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(cleanup(t)) })
+	if _, err := conn.Exec(t.Context(), "SET statement_timeout = 1; SET default_transaction_isolation = serializable").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Conn = conn
+	return conn
+}
+
+func TestOpenGoesOnWithTheConnectionItIsGiven(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	conn := given(t, &cfg)
+	p := open(t, cfg)
+	var keeper bool
+	err := server(t).QueryRow(t.Context(), "SELECT application_name LIKE 'txiso keeper %' FROM pg_stat_activity WHERE pid = $1", conn.PID()).Scan(&keeper)
+	if err != nil || !keeper {
+		t.Errorf("the connection is not the keeper's: %v", err)
+	}
+	for setting, want := range map[string]string{"statement_timeout": "0", "default_transaction_isolation": "read committed", "idle_session_timeout": "0"} {
+		results, err := conn.Exec(t.Context(), "SHOW "+setting).ReadAll()
+		if err != nil || string(results[0].Rows[0][0]) != want {
+			t.Errorf("%s is not %s: %v", setting, want, err)
+		}
+	}
+	lease(t, p)
+	closeNow(t, p)
+	if !conn.IsClosed() {
+		t.Error("Close leaves it open")
+	}
+}
+
+func TestOpenClosesTheConnectionItIsGivenWhenItFails(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	conn := given(t, &cfg)
+	cfg.Migrator = nil
+	_, err := provision.Open(t.Context(), cfg)
+	mustContain(t, err, "nothing to build a template from")
+	if !conn.IsClosed() {
+		t.Error("it is still open")
+	}
+}

@@ -24,7 +24,7 @@ func (d *database) complete() bool { return d != nil && d.mark != nil && !d.brok
 func (d *database) droppable() bool { return d != nil && (d.mark != nil || d.orphan) }
 
 const selectDatabases = `SELECT datname, shobj_description(oid, 'pg_database'), datconnlimit,
-datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user), pg_stat_get_db_numbackends(oid) > 0
+pg_get_userbyid(datdba) = current_user, pg_stat_get_db_numbackends(oid) > 0
 FROM pg_database`
 
 const selectLocks = `SELECT (classid::int8 << 32) | objid::int8 FROM pg_locks
