@@ -132,7 +132,7 @@ func (s *Session) grant(c *conn) {
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, c.settingsSQL(slices.Sorted(maps.Keys(c.startup))))
 	s.push(step{kind: 'Q', drop: true, quiet: true, grant: true, end: true})
-	s.statements.unnamed = nil
+	s.forgetUnnamed()
 }
 
 // granted greets c, or tells what the server thinks of its wish.

@@ -16,7 +16,9 @@ type exchange struct {
 	paused      bool     // nothing more may be sent before the server has answered
 	bound       bool     // something went to the server whose answer is still to come
 	skipping    bool     // an error was answered here: everything up to Sync is to be ignored
-	failed      bool     // the server answered with an error
+	failed      bool     // it was answered with an error
+	aborted     bool     // it is of a zombie, see ready
+	modes       txModes  // of the transaction that it is by itself
 	copyIn      bool     // the server wants CopyData
 	alone       bool     // nothing may be sent behind it ahead of time
 	writes      bool     // it may have changed data
@@ -98,7 +100,7 @@ func (s *Session) finish() {
 	s.deliverHeld()
 	s.owner = nil
 	s.settleSettings(c)
-	s.settle()
+	s.settle(c)
 	if !c.eof {
 		c.in = appendReady(c.in, s.status(c))
 	}
