@@ -222,6 +222,28 @@ var contexts = []behaviour{
 		e.Do(conn, "reset idle_in_transaction_session_timeout")
 		e.Show(conn, "select id from items")
 	}, marks{}},
+	{"settings that end idle sessions can be seen", func(e *Env) {
+		conn := e.Conn(func(cfg *pgx.ConnConfig) { cfg.RuntimeParams["idle_session_timeout"] = "7min" })
+		const both = "select current_setting('idle_session_timeout'), current_setting('idle_in_transaction_session_timeout')"
+		e.Show(conn, both)
+		e.Do(conn, "set idle_in_transaction_session_timeout = '50ms'")
+		time.Sleep(100 * time.Millisecond)
+		e.Show(conn, "show idle_in_transaction_session_timeout")
+		e.Show(conn, both, pgx.QueryExecModeSimpleProtocol)
+		tx, err := conn.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set local idle_in_transaction_session_timeout = '5min'; select set_config('idle_session_timeout', '6min', true)")
+		e.Show(tx, both)
+		e.Show(tx, "select setting from pg_settings where name = 'idle_in_transaction_session_timeout'")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(conn, both)
+		e.Do(conn, "set idle_session_timeout = 'long'")
+		e.Do(conn, "reset idle_session_timeout; show idle_session_timeout")
+		e.Do(conn, "reset all")
+		time.Sleep(100 * time.Millisecond)
+		e.Show(conn, both)
+		e.Show(e.Conn(), both)
+	}, native},
 	{"pgx closes a connection whose context has ended", func(e *Env) {
 		conn := e.Conn()
 		e.Do(conn, "begin")

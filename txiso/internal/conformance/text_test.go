@@ -112,6 +112,25 @@ var controlAsText = []behaviour{
 	{"SET TRANSACTION ISOLATION LEVEL after a query is refused", script("begin", "select 1", "set transaction isolation level serializable", "rollback", "begin; select 1; set transaction isolation level repeatable read", "rollback"), native},
 	{"the isolation level shown", script("begin isolation level serializable", "do $$ begin raise notice '%', current_setting('transaction_isolation'); end $$", "commit", "begin; set transaction isolation level repeatable read", "do $$ begin raise notice '%', current_setting('transaction_isolation'); end $$", "commit"), native},
 	{"default_transaction_read_only", script("set default_transaction_read_only = on", "insert into items values (1, 'a')", "begin", "insert into items values (1, 'a')", "rollback", "begin read write", "insert into items values (2, 'b')", "commit", "reset default_transaction_read_only", "insert into items values (3, 'c')"), native},
+	{"default_transaction_read_only is a connection's own", func(e *Env) {
+		one, two := e.Conn(), e.Conn(func(cfg *pgx.ConnConfig) { cfg.RuntimeParams["default_transaction_read_only"] = "yes" })
+		e.Do(one, "insert into items values (1, 'a')")
+		e.Do(two, "insert into items values (2, 'b')")
+		e.Do(one, "insert into items values (3, 'c')")
+		e.Do(two, "select 1")
+		e.Do(one, "insert into items values (4, 'd')")
+		tx, err := two.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "insert into items values (5, 'e')")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		e.Do(one, "begin; set default_transaction_read_only = on; rollback")
+		e.Do(one, "insert into items values (6, 'f')")
+		e.Do(one, "begin; set default_transaction_read_only = on; commit")
+		e.Do(one, "insert into items values (7, 'g')")
+		e.Do(two, "set default_transaction_read_only = off")
+		e.Do(two, "insert into items values (8, 'h')")
+		e.Show(one, allItems)
+	}, native},
 	{"SET SESSION CHARACTERISTICS", script("set session characteristics as transaction read only", "insert into items values (1, 'a')", "set session characteristics as transaction read write", "insert into items values (1, 'a')"), native},
 	{"SET LOCAL outside a transaction warns", script("set local work_mem = '1MB'", "do $$ begin raise notice '%', current_setting('work_mem'); end $$", "set local nothing.such = 1"), native},
 	{"a procedure that commits", script("create procedure p() language plpgsql as $$ begin insert into items values (1, 'a'); commit; insert into items values (2, 'b'); rollback; end $$", "call p()", "begin", "call p()", "rollback"), native},

@@ -250,8 +250,7 @@ func (s *Session) sendReset() {
 	s.held, s.begun, s.cleanup = false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
 	s.ddl, s.prepared, s.settings = false, false, settings{}
-	s.forgetUnnamed()
-	s.portals = serverPortals{}
+	s.statements.unnamed = nil
 }
 
 func (s *Session) sendRollback() {
@@ -264,7 +263,7 @@ func (s *Session) sendRollback() {
 	s.run(s.names.unlock)
 	s.run(s.names.discard)
 	s.statements.passing(func(name string) {
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
+		s.wbuf = appendClose(s.wbuf, name)
 		s.push(step{kind: 'C', drop: true})
 	})
 	s.wbuf = append(s.wbuf, syncMessage...)

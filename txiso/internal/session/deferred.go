@@ -96,7 +96,7 @@ func (s *Session) list() {
 	s.ex.collect = s.deferred.add
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, listDeferrable)
-	s.forgetUnnamed()
+	s.statements.unnamed = nil
 	s.push(step{kind: 'Q', drop: true, collect: true, end: true})
 }
 

@@ -23,22 +23,24 @@ func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 	locals := &s.tx.locals
 	switch {
-	case s.tx.owner != c && s.ex.behind == ownGuard && !s.ex.aborted:
+	case s.tx.owner != c && s.ex.behind == ownGuard:
 		locals = &s.ex.locals
 	case s.tx.owner != c || s.tx.failed:
 		return
 	}
 	switch st.Kind {
-	case sqltext.Savepoint:
-		s.modes(c).nested = true
 	case sqltext.Declare:
 		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
 	case sqltext.Set: // outlives the transaction, whatever was local before
-		*locals = slices.DeleteFunc(*locals, func(name string) bool { return st.All || name == st.Name })
+		*locals = slices.DeleteFunc(*locals, func(name string) bool { return st.All || name == lastsAs(st.Name) })
 	case sqltext.SetLocal:
-		if st.Name != "" && !strings.HasPrefix(st.Name, "transaction_") {
-			s.keepLocal(locals, strings.Clone(st.Name))
+		if st.Name == "" || isCall(st.Name) {
+			return
 		}
+		if slices.Contains(parkable, st.Name) {
+			s.ex.park = append(s.ex.park, strings.Clone(st.Name))
+		}
+		s.keepLocal(locals, lastsAs(strings.Clone(st.Name)))
 	}
 }
 

@@ -103,6 +103,7 @@ func (s *Session) ask(asked *map[string]string, name, value string) {
 // wish is what a startup message asked for, with the greeting that it got.
 type wish struct {
 	asked    map[string]string
+	lasting  map[string]string // the same, by the settings in which it lasts
 	greeting []byte
 }
 
@@ -127,12 +128,20 @@ func (c *conn) queueWish() {
 func (s *Session) grant(c *conn) {
 	s.ex.open = false
 	s.ready(c)
-	c.startup = c.wish.asked
 	s.ex.granting = true
+	names := slices.Sorted(maps.Keys(c.wish.asked))
+	sql := (&conn{startup: c.wish.asked}).settingsSQL(names)
+	c.wish.lasting = make(map[string]string, len(names))
+	for _, name := range names {
+		c.wish.lasting[lastsAs(name)] = c.wish.asked[name]
+		if slices.Contains(parkable, name) {
+			sql += parkSQL([]string{name})
+		}
+	}
 	s.bind()
-	s.wbuf = appendQuery(s.wbuf, c.settingsSQL(slices.Sorted(maps.Keys(c.startup))))
+	s.wbuf = appendQuery(s.wbuf, sql)
 	s.push(step{kind: 'Q', drop: true, quiet: true, grant: true, end: true})
-	s.forgetUnnamed()
+	s.statements.unnamed = nil
 }
 
 // granted greets c, or tells what the server thinks of its wish.
@@ -140,16 +149,18 @@ func (s *Session) granted(c *conn) {
 	w := c.wish
 	c.wish = nil
 	if s.ex.refusal != nil {
-		c.startup = nil
 		c.in = encode(c.in, s.ex.refusal)
 		c.eof = true
 		return
 	}
+	c.startup = w.lasting
 	for name := range w.asked {
-		s.ex.sets = append(s.ex.sets, name)
 		s.ddl = s.ddl || changesMeaning(name)
+		if slices.Contains(parkable, name) {
+			s.settings.parked = append(s.settings.parked, name)
+		}
 	}
-	slices.Sort(s.ex.sets)
+	s.ex.sets = slices.Sorted(maps.Keys(w.lasting))
 	w.greeting = greeting(s.phys.params)
 	s.settings.wishes = append(s.settings.wishes, w)
 	c.in = c.greet(c.in, w.greeting)

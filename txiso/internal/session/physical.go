@@ -23,6 +23,7 @@ type physical struct {
 	first     map[string]string // the parameters that the server reports, as they are without a test's settings
 	params    map[string]string // as they are now
 	hello     []byte            // greeting with the first
+	readOnly  bool              // default_transaction_read_only is on now
 	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
 }
 
@@ -70,6 +71,13 @@ func greeting(params map[string]string) []byte {
 		hello = encode(hello, &pgproto3.ParameterStatus{Name: name, Value: value})
 	}
 	return hello
+}
+
+func (p *physical) setParameter(name, value string) {
+	p.params[name] = value
+	if name == readOnlySetting {
+		p.readOnly = isOn(value)
+	}
 }
 
 // cancel asks the server to cancel what the connection is doing. When it returns, the backend has been signalled: the

@@ -19,8 +19,9 @@ type settings struct {
 	guard *conn    // whose it had when the guard was set, and has again when that is returned to
 	renew []string // settings of the startup of the connection that spoke last, which it has reset to what they are without
 
-	meaning bool    // some of them change what a statement means
-	wishes  []*wish // that were granted
+	parked  []string // see park.go
+	meaning bool     // some of them change what a statement means
+	wishes  []*wish  // that were granted
 }
 
 // forgetMeaning is called ahead of an exchange of c: what others have prepared means something else under its settings.
@@ -117,15 +118,17 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 	case st.Kind == sqltext.SetSessionCharacteristics:
 		s.ex.sets = append(s.ex.sets, "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable")
 		return
-	case st.Kind != sqltext.Set:
+	case st.Kind != sqltext.Set, isCall(st.Name):
 		return
-	case st.Name == "seed" || strings.HasPrefix(st.Name, "transaction_"):
-		return // no settings, but calls by that name
 	case st.All:
 		s.ex.resets = true
+		s.ex.park = append(s.ex.park, s.settings.parked...)
 	default:
-		s.ex.sets = append(s.ex.sets, strings.Clone(st.Name))
+		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 		s.ex.resets = s.ex.resets || st.Default
+	}
+	if slices.Contains(parkable, st.Name) {
+		s.ex.park = append(s.ex.park, strings.Clone(st.Name))
 	}
 	if st.All || changesMeaning(st.Name) {
 		s.ddl = true
@@ -133,12 +136,21 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 	}
 }
 
+// isCall reports that SET does something else than to change a setting.
+func isCall(setting string) bool {
+	switch setting {
+	case "seed", "transaction_isolation", "transaction_read_only", "transaction_deferrable":
+		return true
+	}
+	return false
+}
+
 // changesMeaning reports whether a setting may change what a prepared statement means, or what it was found to mean. Settings
 // with names of one's own are read when the statement runs.
 func changesMeaning(setting string) bool {
 	switch setting {
 	case "application_name", "client_min_messages", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
-		"idle_session_timeout", "work_mem", "maintenance_work_mem", "default_transaction_isolation", "default_transaction_read_only",
+		"idle_session_timeout", "transaction_timeout", "work_mem", "maintenance_work_mem", "default_transaction_isolation", "default_transaction_read_only",
 		"default_transaction_deferrable", "synchronous_commit", "extra_float_digits", "client_encoding", "jit", "row_security":
 		return false
 	}

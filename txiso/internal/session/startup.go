@@ -129,7 +129,7 @@ func (s *Session) open(c *conn, minor uint32, body []byte) {
 		c.started = true
 		c.in = appendReady(c.greet(c.in, s.phys.hello), 'I')
 	case granted != nil:
-		c.started, c.startup = true, asked
+		c.started, c.startup = true, granted.lasting
 		c.in = appendReady(c.greet(c.in, granted.greeting), 'I')
 	default:
 		c.started, c.wish = true, &wish{asked: asked}

@@ -1,0 +1,61 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The server ends a session that is idle in a transaction, or in one at all, for longer than some settings say; and here it
+// always is in one. So these settings are parked: as soon as the statement is over that has set one, its value goes into a
+// setting of the session's own and it becomes 0. It has its value for the time of a statement that may look at it.
+
+var parkable = []string{"idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"}
+
+// lastsAs is the setting in which the value of a setting lasts.
+func lastsAs(setting string) string {
+	if slices.Contains(parkable, setting) {
+		return "txiso.parked_" + setting
+	}
+	return setting
+}
+
+// looksAtParked reports that a statement may look at settings that are parked.
+func looksAtParked(sql string) bool {
+	sql = strings.ToLower(sql)
+	return strings.Contains(sql, "_timeout") || strings.Contains(sql, "pg_settings") || strings.HasPrefix(strings.TrimSpace(sql), "show")
+}
+
+// unpark is called ahead of a statement of c.
+func (s *Session) unpark(c *conn, sql string) {
+	if len(s.settings.parked) == 0 || s.tx.owner == c && s.tx.failed || !looksAtParked(sql) {
+		return
+	}
+	s.ex.park = append(s.ex.park, s.settings.parked...)
+	for _, name := range s.settings.parked {
+		s.internalQuery(fmt.Sprintf("SELECT pg_catalog.set_config('%s', parked, false) FROM pg_catalog.current_setting('%s', true) parked WHERE parked <> ''",
+			name, lastsAs(name)))
+	}
+}
+
+// park is called behind a statement. A server that is too old for a setting does not know it.
+func (s *Session) park() {
+	slices.Sort(s.ex.park)
+	names := slices.Compact(s.ex.park)
+	for _, name := range names {
+		if !slices.Contains(s.settings.parked, name) {
+			s.settings.parked = append(s.settings.parked, name)
+		}
+	}
+	s.ex.park = nil
+	s.internalQuery(parkSQL(names))
+}
+
+func parkSQL(names []string) string {
+	var sql strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&sql, "SELECT pg_catalog.set_config('%s', value, false), pg_catalog.set_config('%s', '0', false) FROM pg_catalog.current_setting('%[2]s', true) value WHERE value <> '';",
+			lastsAs(name), name)
+	}
+	return sql.String()
+}
