@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,22 +27,18 @@ type physical struct {
 }
 
 // noTimeouts keeps settings of a role, a database or the server from ending a connection that waits in a transaction
-// between two statements, as every connection here does, or that waits for the next test. (A look into pg_settings for
-// those that there are would take longer than all else that a new connection is asked.)
-func noTimeouts(version string) string {
-	sql := "SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0"
-	if major, _, _ := strings.Cut(version, "."); len(major) > 1 && major >= "17" {
-		sql += "; SET transaction_timeout = 0"
-	}
-	return sql
-}
+// between two statements, as every connection here does, or that waits for the next test. Not all versions have all of
+// them. (A look into pg_settings would take longer than all else that a new connection is asked.)
+const noTimeouts = `SELECT pg_catalog.set_config(name, '0', false) ` +
+	`FROM (VALUES ('idle_in_transaction_session_timeout'), ('idle_session_timeout'), ('transaction_timeout')) v (name) ` +
+	`WHERE pg_catalog.current_setting(name, true) <> '0'`
 
 func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
 	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pc.Exec(ctx, noTimeouts(pc.ParameterStatus("server_version"))).ReadAll(); err != nil {
+	if _, err := pc.Exec(ctx, noTimeouts).ReadAll(); err != nil {
 		pc.Close(ctx)
 		return nil, err
 	}

@@ -221,13 +221,13 @@ func blockOnly(st sqltext.Statement) string {
 
 // discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD).
 const discardAllSQL = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
-	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;"
+	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;" + noTimeouts
 
 func (s *Session) discardAll(c *conn) {
 	s.noteWrites(true)
 	s.ready(c)
 	s.bind()
-	s.wbuf = appendQuery(s.wbuf, discardAllSQL+noTimeouts(s.phys.params["server_version"]))
+	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
 	s.push(step{kind: 'Q', drop: true, end: true})
 	s.push(step{inject: appendComplete(nil, "DISCARD ALL")})
 	s.statements.forget()
