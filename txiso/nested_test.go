@@ -99,7 +99,7 @@ func TestEverythingThatASavepointCanUndoIsUndone(t *testing.T) {
 		for range 2 {
 			playNested(t, private, tb, "child", func(child *fakeTB) {
 				db := private.DB(child)
-				if name := query[string](t, db, "SHOW application_name"); name != "parent" {
+				if name := query[string](t, db, "SHOW application_name"); name == "parent" { // settings are a connection's own
 					t.Errorf("application_name is %q in the child", name)
 				}
 				execute(t, db, "SET application_name = 'child'")
