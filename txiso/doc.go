@@ -33,6 +33,7 @@
 //	TXISO_POSTGRES_BIN  the directory with initdb and postgres, instead of a search of the machine
 //	TXISO_POSTGRES_URL  base URL of a repository with the embedded-postgres-binaries artifacts, for machines without PostgreSQL
 //	TXISO_HOME          where its data directory lives, instead of txiso in the user's cache directory
+//	TXISO_KEEP          1 keeps the databases of failed tests, see [Config.KeepFailed]; on any server
 //	TXISO_IDLE_TIMEOUT  how long an unused server lives on, a Go duration; default 60s
 //
 // # Limits

@@ -41,6 +41,16 @@ type Config struct {
 	// NestedTimeout bounds the wait of [Iso.Nested] for another subtest that is nested in the same parent, each anew. 0 means
 	// a minute.
 	NestedTimeout time.Duration
+
+	// KeepFailed keeps the databases of tests that fail, so that one can look at what they did: the test's transaction is
+	// committed, its worker database renamed, and the test's log says how to open it with psql. Another worker database
+	// takes its place. The variable TXISO_KEEP=1 does the same for one run. Of nested tests nothing is kept but what their
+	// outermost test did. What is kept stays until `txiso clean`, or until there are too many.
+	KeepFailed bool
+
+	// MaxKept is how many databases are kept, those of other processes and other runs included; the oldest ones, unless
+	// somebody is connected to them, make place for new ones. 0 means ten.
+	MaxKept int
 }
 
 // Migrator creates a schema in an empty database. It runs once per fingerprint, not once per test.
@@ -82,6 +92,7 @@ type Iso struct {
 	poolDefaults func() (*pgxpool.Config, error)
 
 	nestedTimeout time.Duration
+	keeps         keeps
 
 	mu    sync.Mutex
 	tests map[TB]*test
@@ -100,6 +111,7 @@ func New(cfg Config) *Iso {
 		}),
 		err:           err,
 		nestedTimeout: cmp.Or(cfg.NestedTimeout, defaultNestedTimeout),
+		keeps:         keeps{always: cfg.KeepFailed, most: cmp.Or(cfg.MaxKept, defaultMaxKept)},
 		poolDefaults:  sync.OnceValues(func() (*pgxpool.Config, error) { return pgxpool.ParseConfig("") }),
 		tests:         make(map[TB]*test),
 		named:         make(map[string]*shared),
@@ -117,6 +129,8 @@ func (cfg Config) provision() (provision.Config, error) {
 		return p, errors.New("txiso: Config.Seed has a Version but nothing to run; set Run, or remove Version")
 	case cfg.BeginTimeout < 0:
 		return p, fmt.Errorf("txiso: Config.BeginTimeout is %v; set a positive duration, or none for ten seconds", cfg.BeginTimeout)
+	case cfg.MaxKept < 0:
+		return p, fmt.Errorf("txiso: Config.MaxKept is %d; set how many databases of failed tests to keep, or nothing for ten", cfg.MaxKept)
 	case cfg.NestedTimeout < 0:
 		return p, fmt.Errorf("txiso: Config.NestedTimeout is %v; set a positive duration, or none for a minute", cfg.NestedTimeout)
 	case cfg.Migrator != nil:
@@ -213,6 +227,11 @@ func (iso *Iso) Clone(t TB) *Private {
 		db.Close()
 		ctx, done := context.WithTimeout(context.Background(), endTimeout)
 		defer done()
+		if iso.keeps.wanted(t) {
+			kept, err := clone.Keep(ctx, nameOf(t), iso.keeps.most)
+			iso.sayKept(t, kept, "", err)
+			return
+		}
 		if err := clone.Drop(ctx); err != nil {
 			t.Errorf("%v", err)
 		}
@@ -291,7 +310,7 @@ func (h *test) end(t TB) {
 		return
 	}
 	defer h.giveTurn()
-	findings, err := h.ground.End(endTimeout)
+	findings, err := h.finish(t)
 	for _, f := range findings {
 		t.Errorf("%s", f)
 	}

@@ -183,6 +183,41 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 	return findings, nil
 }
 
+// Keep ends the lease of a test that has failed: what the test did is committed, and its database kept for somebody to look
+// into, under another name; see [session.Session.Keep] and [provision.WorkerDB.Keep]. remark tells what became of an app
+// transaction that was open. If nothing could be kept err says why, and the lease has ended all the same.
+func (l *Lease) Keep(within time.Duration, test string, most int) (kept *provision.Kept, remark string, findings []string, err error) {
+	ctx, done := context.WithTimeout(context.Background(), within)
+	defer done()
+	if !l.Touched() {
+		err = session.ErrUntouched
+	} else {
+		err = l.db.Spoil(ctx) // ahead of the commit: should this process be killed in between, nobody else gets the database
+	}
+	if err != nil {
+		findings, endErr := l.End(within)
+		return nil, "", findings, errors.Join(err, endErr)
+	}
+	remark, findings, err = l.Session.Keep(within)
+	l.leave()
+	l.Session.Close()
+	if err != nil {
+		return nil, "", findings, errors.Join(err, l.db.Discard(ctx))
+	}
+	kept, err = l.db.Keep(ctx, test, most)
+	return kept, remark, findings, err
+}
+
+// leave counts a lease as one that no test holds any more.
+func (l *Lease) leave() {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	l.pool.leased--
+}
+
+// Embedded reports whether the server is the embedded one.
+func (p *Pool) Embedded() bool { return p.dsn() == "" }
+
 // weigh drops the database of a lease that has ended in order if it has become so large that a new clone is better.
 func (l *Lease) weigh(within time.Duration) (replaced bool, err error) {
 	ctx, done := context.WithTimeout(context.Background(), within)
@@ -191,9 +226,7 @@ func (l *Lease) weigh(within time.Duration) (replaced bool, err error) {
 	if err != nil || !outgrown { // who cannot look has lost the lease, which the next Get finds out
 		return false, nil
 	}
-	l.pool.mu.Lock()
-	l.pool.leased--
-	l.pool.mu.Unlock()
+	l.leave()
 	l.Session.Close()
 	return true, l.db.Discard(ctx)
 }
@@ -220,9 +253,7 @@ func (l *Lease) giveUp() {
 
 // discard ends a lease that must not be used again. Its database goes unless it is certainly as it was.
 func (l *Lease) discard(ctx context.Context) error {
-	l.pool.mu.Lock()
-	l.pool.leased--
-	l.pool.mu.Unlock()
+	l.leave()
 	dirty := l.Dirty()
 	l.Session.Close()
 	if !dirty {

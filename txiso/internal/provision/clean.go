@@ -79,7 +79,7 @@ func (c *cleaner) clean(ctx context.Context) error {
 
 // spare reports whether a database that does not belong to a stale template is to go as well.
 func (c *cleaner) spare(d *database) bool {
-	return d.complete() && (d.mark.Kind == kindKept || c.all && d.mark.Kind == kindSlot)
+	return d.complete() && (d.kept() || c.all && d.mark.Kind == kindSlot)
 }
 
 // plan lists what clean would drop.

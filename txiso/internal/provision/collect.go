@@ -81,7 +81,7 @@ func (d *database) building() bool { return strings.HasPrefix(d.name, prefix+"bu
 func (s *survey) stale(oldest time.Time) []string {
 	newest := make(map[string]time.Time)
 	for _, d := range s.databases {
-		if d.mark != nil && d.mark.lastUse().After(newest[d.mark.Fingerprint]) {
+		if d.mark != nil && !d.kept() && d.mark.lastUse().After(newest[d.mark.Fingerprint]) {
 			newest[d.mark.Fingerprint] = d.mark.lastUse()
 		}
 	}

@@ -9,6 +9,7 @@
 //	txiso_build_<fp>        the template while it is being built
 //	txiso_<fp>_<n>          worker database n (a slot)
 //	txiso_<fp>_c<12 hex>    a clone
+//	txiso_kept_<test>_<6 hex>    what a failed test has left for somebody to look into
 //
 // # Ownership
 //

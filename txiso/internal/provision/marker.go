@@ -24,6 +24,7 @@ type marker struct {
 	Created     time.Time `json:"created"`
 	Used        time.Time `json:"used,omitzero"` // of a template: last use, to the hour
 	Size        int64     `json:"size,omitzero"` // of a template: bytes when it was built
+	Test        string    `json:"test,omitzero"` // of a kept one: whose it was
 }
 
 const markerPrefix = "txiso "

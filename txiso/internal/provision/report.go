@@ -145,6 +145,9 @@ func (d *database) describe(size int64, connections int, holders []Holder) Datab
 		Name: d.name, Kind: Incomplete, Template: templateName(fingerprintOf(d.name)),
 		Size: size, Connections: connections, Holders: append([]Holder{}, holders...), // never null in JSON
 	}
+	if d.kept() {
+		described.Template = templateName(d.mark.Fingerprint)
+	}
 	if d.complete() && !d.building() {
 		described.Kind, described.Created, described.Used = d.mark.Kind, d.mark.Created, d.mark.Used
 		if described.Kind == kindSlot {

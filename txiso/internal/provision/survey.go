@@ -103,14 +103,15 @@ func (l *link) database(rows *pgconn.Result, i int) *database {
 	limit, _ := strconv.Atoi(text(rows, i, 2))
 	d.broken = limit == -2
 	d.busy = text(rows, i, 4) == "t"
-	if ours := text(rows, i, 3) == "t" && ourName.MatchString(d.name); !ours {
+	kept := ourKeptName.MatchString(d.name)
+	if ours := text(rows, i, 3) == "t" && (kept || ourName.MatchString(d.name)); !ours {
 		return d
 	}
 	comment := text(rows, i, 1)
-	if m := parseMarker(comment); m != nil && m.Home == l.home && m.Fingerprint == fingerprintOf(d.name) {
+	if m := parseMarker(comment); m != nil && m.Home == l.home && (kept && m.Kind == kindKept || m.Fingerprint == fingerprintOf(d.name)) {
 		d.mark = m
 	}
-	d.orphan = comment == "" && limit == birthmark(l.home)
+	d.orphan = !kept && comment == "" && limit == birthmark(l.home)
 	return d
 }
 

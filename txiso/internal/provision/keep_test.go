@@ -1,0 +1,152 @@
+package provision_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/txiso/txiso-go/txiso/internal/provision"
+)
+
+func keep(t *testing.T, w interface{ Name() string }, most int) string {
+	t.Helper()
+	name, err := tryKeep(t, w, most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func tryKeep(t *testing.T, w interface{ Name() string }, most int) (string, error) {
+	t.Helper()
+	var kept *provision.Kept
+	var err error
+	switch w := w.(type) {
+	case *provision.WorkerDB:
+		kept, err = w.Keep(t.Context(), t.Name(), most)
+	case *provision.CloneDB:
+		kept, err = w.Keep(t.Context(), t.Name(), most)
+	}
+	if err != nil {
+		return "", err
+	}
+	if want := "txiso_kept_" + strings.ToLower(t.Name())[:min(len(t.Name()), 40)]; !strings.HasPrefix(kept.Name, want) {
+		t.Errorf("the name is %s, want %s…", kept.Name, want)
+	}
+	connect(t, parse(t, kept.Conninfo)).Close(t.Context())
+	return kept.Name, nil
+}
+
+func parse(t *testing.T, conninfo string) *pgx.ConnConfig {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(conninfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestWhatIsKeptIsNeitherLeasedNorCollectedButCleaned(t *testing.T) {
+	t.Parallel()
+	dsn := apart(t)
+	cfg := configOn(dsn)
+	cfg.StaleAfter = time.Nanosecond
+	p := open(t, cfg)
+	slot := lease(t, p)
+	kept, keptClone := keep(t, slot, 10), keep(t, clone(t, p), 10)
+	again := lease(t, p) // the number is free again, the database is another
+	if again.Name() != slot.Name() {
+		t.Errorf("the next lease is %s, want %s again", again.Name(), slot.Name())
+	}
+	report := inspect(t, dsn)
+	both := slices.Sorted(slices.Values([]string{kept, keptClone}))
+	expectNames(t, "kept databases", report.Kept, both...)
+	for _, d := range report.Kept {
+		if d.Template != p.Template() {
+			t.Errorf("%s is said to be of %s", d.Name, d.Template)
+		}
+	}
+	closeNow(t, p)
+	collector := open(t, cfg)
+	if _, err := collector.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectNames(t, "what the collector has left", inspect(t, dsn).All(), both...)
+	expectDropped(t, clean(t, dsn, provision.Cleaning{}), both...)
+}
+
+func TestProcessesThatKeepAtOnceKeepNoMoreThanTheyMay(t *testing.T) {
+	t.Parallel()
+	dsn := apart(t)
+	const processes, most = 4, 3
+	all := make([]*provision.WorkerDB, 2*processes)
+	for i := range processes {
+		p := open(t, configOn(dsn))
+		all[2*i], all[2*i+1] = lease(t, p), lease(t, p)
+	}
+	if err := together(len(all), func(i int) error {
+		_, err := tryKeep(t, all[i], most)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if kept := inspect(t, dsn).Kept; len(kept) != most {
+		t.Errorf("%d are kept, want %d", len(kept), most)
+	}
+	clean(t, dsn, provision.Cleaning{})
+}
+
+func TestADatabaseOfAStrangersThatIsNamedLikeAKeptOneIsNotTouched(t *testing.T) {
+	t.Parallel()
+	dsn := apart(t)
+	name := "txiso_kept_" + uniqueTable() + "_0123ab"
+	execute(t, server(t), "CREATE DATABASE "+name)
+	t.Cleanup(func() { execute(t, server(t), "DROP DATABASE "+name) })
+	p := open(t, configOn(dsn))
+	keep(t, lease(t, p), 1)
+	keep(t, lease(t, p), 1)
+	clean(t, dsn, provision.Cleaning{All: true})
+	if !exists(t, name) {
+		t.Error("it is gone")
+	}
+}
+
+func TestTheConnectionStringOfAKeptDatabaseHasNoPasswordAndWhateverElseItNeeds(t *testing.T) {
+	t.Parallel()
+	dsn := apart(t)
+	cfg := configOn(dsn + ` password='hush \' hush' search_path='"a b", public' application_name='it\'s'`)
+	p := open(t, cfg)
+	kept, err := lease(t, p).Keep(t.Context(), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(kept.Conninfo, "hush") {
+		t.Errorf("the password is in %s", kept.Conninfo)
+	}
+	conn := connect(t, parse(t, kept.Conninfo))
+	var path string
+	if err := conn.QueryRow(t.Context(), "SHOW search_path").Scan(&path); err != nil || path != `"a b", public` {
+		t.Errorf("search_path is %s: %v", path, err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	clean(t, dsn, provision.Cleaning{})
+}
+
+func TestALeaseThatWasGivenBackCannotBeKept(t *testing.T) {
+	t.Parallel()
+	p := open(t, configOn(apart(t)))
+	w, c := lease(t, p), clone(t, p)
+	w.Release()
+	if err := c.Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Keep(t.Context(), "", 10)
+	mustContain(t, err, "was given back already")
+	_, err = c.Keep(t.Context(), "", 10)
+	mustContain(t, err, "was dropped already")
+}
