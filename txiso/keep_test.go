@@ -19,13 +19,6 @@ import (
 	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 )
 
-// Failed is what a test may have beside what [txiso.TB] wants.
-func (tb *fakeTB) Failed() bool {
-	tb.mu.Lock()
-	defer tb.mu.Unlock()
-	return len(tb.errors)+len(tb.fatals) > 0
-}
-
 // keeping returns a Config whose kept databases are not counted with anybody else's, because their home is a maintenance
 // database of t's own.
 func keeping(t *testing.T) txiso.Config {

@@ -544,33 +544,6 @@ func TestFindingsAreToldToTheTestThatMadeThem(t *testing.T) {
 	}
 }
 
-// Both are told, and the next test has a connection that works.
-func TestTheLossOfTheConnectionInANestedTestIsToldToBoth(t *testing.T) {
-	t.Parallel()
-	private := fresh(t, txiso.Config{Migrations: table(t)})
-	var child *fakeTB
-	parent := playTest(t, func(tb *fakeTB) {
-		pid := backend(t, private.DB(tb))
-		child = playNested(t, private, tb, "child", func(tb *fakeTB) {
-			db := private.DB(tb)
-			run(t, connect(t, ""), fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", pid))
-			if _, err := db.Exec("SELECT 1"); err == nil {
-				t.Error("the statement after it works")
-			}
-		})
-		if _, err := private.DB(tb).Exec("SELECT 1"); err == nil || !strings.Contains(err.Error(), "the server went away") {
-			t.Errorf("the parent's statement failed with %v", err)
-		}
-		playNested(t, private, tb, "another", func(*fakeTB) { t.Error("the other child runs") }).expectFatal(t, "the server went away")
-	})
-	for name, tb := range map[string]*fakeTB{"child": child, "parent": parent} {
-		if len(tb.errors) != 1 || !strings.Contains(tb.errors[0], "the server went away") {
-			t.Errorf("the end of the %s said %q", name, tb.errors)
-		}
-	}
-	expectWorks(t, private)
-}
-
 // A test cannot end before its subtests; who passes something else as the parent is told.
 func TestAParentThatEndsBeforeItsChildEndsThatAsWell(t *testing.T) {
 	t.Parallel()

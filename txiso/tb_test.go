@@ -77,6 +77,13 @@ func (tb *fakeTB) Name() string                    { return tb.name }
 func (tb *fakeTB) Context() context.Context        { return tb.ctx }
 func (tb *fakeTB) Logf(format string, args ...any) { tb.note(&tb.logs, format, args) }
 
+// Failed is what a test may have beside what [txiso.TB] wants.
+func (tb *fakeTB) Failed() bool {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return len(tb.errors)+len(tb.fatals) > 0
+}
+
 func (tb *fakeTB) Cleanup(f func()) {
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
