@@ -72,6 +72,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.nudge() // pgx reads on another goroutine when a write takes long, maybe since before this one; the flush may need it
 	}
 	s.flush(c)
+	s.watch()
 	return len(p), nil
 }
 

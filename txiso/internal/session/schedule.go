@@ -127,9 +127,10 @@ func (s *Session) progress(c *conn) {
 	}
 }
 
-// pump reads from the server once, on behalf of whoever owns the exchange. Caller must hold mu.
-func (s *Session) pump(c *conn) {
+// pump reads from the server once, on behalf of whoever owns the exchange, and returns how much there was. Caller must hold mu.
+func (s *Session) pump(c *conn) (n int) {
 	s.reader = c
+	s.pumped++
 	s.readUntil(c.readDeadline)
 	free := s.rbuf[s.rw:]
 	s.mu.Unlock()
@@ -144,6 +145,7 @@ func (s *Session) pump(c *conn) {
 	if len(s.waiting) > 0 {
 		s.wakeAll() // somebody else may have to go on reading
 	}
+	return n
 }
 
 // largeWrite is more than a socket takes at once. Such a write can block until the server's answers are read, so it must

@@ -56,6 +56,8 @@ type Session struct {
 	owner     *conn
 	ex        exchange
 	reader    *conn // whose goroutine is inside phys.Read
+	watching  bool  // unread.go: a timer runs
+	pumped    int   // how often the server was read from
 	waiting   []*conn
 	canceling int
 
