@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -88,11 +89,40 @@ func TestACloneIsDroppedHoweverItsTestEnds(t *testing.T) {
 			if len(played.errors) > 0 {
 				t.Errorf("the end of the test said %q", played.errors)
 			}
-			if left := databases(t, connect(t, ""), clone); clone == "" || len(left) > 0 {
-				t.Errorf("clone %q is still there: %v", clone, left)
-			}
+			awaitDropped(t, clone)
 		})
 	}
+}
+
+// awaitDropped waits for what happens in the background.
+func awaitDropped(t *testing.T, clone string) {
+	t.Helper()
+	observer := connect(t, "")
+	for deadline := time.Now().Add(30 * time.Second); len(databases(t, observer, clone)) > 0; time.Sleep(time.Millisecond) {
+		if clone == "" || time.Now().After(deadline) {
+			t.Fatalf("clone %q is still there", clone)
+		}
+	}
+}
+
+// Tests that use clones one after the other do not wait for CREATE DATABASE and DROP DATABASE.
+func TestClosingDropsClonesInTheBackgroundAndPreparedOnes(t *testing.T) {
+	t.Parallel()
+	private := txiso.New(txiso.Config{Migrations: table(t)})
+	var clone string
+	for range 4 {
+		playTest(t, func(tb *fakeTB) {
+			db := private.Clone(tb).DB
+			clone = databaseName(t, db)
+			execute(t, db, "INSERT INTO t VALUES (1)")
+		}).expectPass(t)
+	}
+	closeIso(t, private)
+	template := templateOf(clone)
+	if left := databases(t, connect(t, ""), template); len(left) != 1 {
+		t.Errorf("databases after Close: %v", left)
+	}
+	dropDatabases(t, "", template)
 }
 
 // The password is in the DSN, because a client needs it, and nowhere else.

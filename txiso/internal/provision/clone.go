@@ -16,13 +16,30 @@ type CloneDB struct {
 	done   atomic.Bool
 }
 
-// Clone returns a fresh private database with the template's content. It takes as long as
-// CREATE DATABASE does. Errors and concurrency are as for [Provisioner.Lease].
+// Clone returns a fresh private database with the template's content. The first takes as long as
+// CREATE DATABASE does; from the second on, clones are prepared while tests run. Errors and
+// concurrency are as for [Provisioner.Lease].
 func (p *Provisioner) Clone(ctx context.Context) (*CloneDB, error) {
 	return retried(ctx, p, p.clone)
 }
 
 func (p *Provisioner) clone(ctx context.Context, k *keeper) (*CloneDB, error) {
+	c, err := p.stock.take(ctx, k)
+	switch {
+	case err != nil:
+	case c == nil:
+		c, err = p.makeClone(ctx, k)
+	default:
+		err = k.check(ctx) // whether its lock is still ours
+	}
+	if err != nil {
+		p.stock.notTaken()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (p *Provisioner) makeClone(ctx context.Context, k *keeper) (*CloneDB, error) {
 	name := cloneName(p.fingerprint)
 	err := k.do(ctx, func(ctx context.Context, l *link) error {
 		k.mine[name] = true // a name nobody else has, so its lock is free
@@ -48,11 +65,17 @@ func (c *CloneDB) Config() *pgx.ConnConfig { return c.p.configFor(c.name) }
 // the server. It contains the password if there is one: keep it out of logs.
 func (c *CloneDB) DSN() string { return dsnFor(c.p.base, c.p.encrypted, c.name) }
 
-// Drop drops the database, ending connections to it. Only the first call counts. If it fails,
-// a later run drops the database.
+// Drop drops the database, ending connections to it, in the background: [Provisioner.Close] waits
+// for that. Only the first call counts. It returns [ErrLost] if the database is no longer ours,
+// and what kept clones that were given back earlier from being dropped; a later run drops
+// them. It waits, until ctx ends, when many are being dropped.
 func (c *CloneDB) Drop(ctx context.Context) error {
 	if !c.done.CompareAndSwap(false, true) {
 		return nil
 	}
-	return c.p.dispose(ctx, c.keeper, c.name)
+	if err := c.keeper.check(ctx); err != nil {
+		c.p.stock.notTaken()
+		return err
+	}
+	return c.p.stock.giveBack(ctx, c)
 }

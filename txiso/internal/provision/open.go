@@ -46,6 +46,9 @@ type Config struct {
 	// Growth is how many bytes a worker database may be larger than twice its template before
 	// [WorkerDB.Outgrown] says so. Zero means 64 MB.
 	Growth int64
+
+	// AheadFor is for how long after the last Clone prepared clones are kept. Zero means 10 seconds.
+	AheadFor time.Duration
 }
 
 // Migrator creates a schema. [Goose] is the usual one.
@@ -80,6 +83,7 @@ type Provisioner struct {
 	closed bool
 
 	creating chan struct{} // bounds the admin connections that create databases
+	stock    *stock
 
 	housekeeping sync.Once
 	background   sync.WaitGroup
@@ -107,6 +111,9 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if cfg.StaleAfter == 0 {
 		cfg.StaleAfter = defaultStaleAfter
 	}
+	if cfg.AheadFor == 0 {
+		cfg.AheadFor = defaultAheadFor
+	}
 	if cfg.Growth == 0 {
 		cfg.Growth = defaultGrowth
 	}
@@ -119,6 +126,7 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 		return nil, err
 	}
 	p := &Provisioner{cfg: cfg, base: base, turn: make(chan struct{}, 1), creating: make(chan struct{}, maxCreating)}
+	p.stock = newStock(p)
 	link, err := firstLink(ctx, cfg.Conn, base)
 	if err != nil {
 		return nil, err
@@ -147,8 +155,9 @@ func describe(cfg Config) (string, error) {
 	return fmt.Sprintf("migrations %q seed %q", print, cfg.SeedVersion), nil
 }
 
-// Close gives back every lease and clone that is still held (it drops no database), ends the
-// background work and closes the connection. Calling it again does nothing.
+// Close gives back every lease and clone that is still held (it does not drop those), ends the
+// background work and closes the connection. It returns what kept clones that were given back from
+// being dropped. Calling it again does nothing.
 func (p *Provisioner) Close(ctx context.Context) error {
 	p.stop()
 	if err := p.lockTurn(ctx); err != nil {
@@ -160,7 +169,7 @@ func (p *Provisioner) Close(ctx context.Context) error {
 	}
 	p.closed = true
 	p.background.Wait()
-	return p.keeper.close(ctx)
+	return errors.Join(p.stock.close(ctx), p.keeper.close(ctx))
 }
 
 // ready returns a keeper that holds the template, which exists from then on. A keeper whose

@@ -106,19 +106,6 @@ func TestSomebodyConnectedToTheTemplate(t *testing.T) {
 	}
 }
 
-func TestClone(t *testing.T) {
-	t.Parallel()
-	p := open(t, config(t))
-	c := clone(t, p)
-	execute(t, connect(t, c.Config()), "SELECT FROM goose_db_version")
-	if err := c.Drop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := databases(t, p.Template()); len(got) != 1 {
-		t.Errorf("databases left: %v", got)
-	}
-}
-
 // leaseAgain leases the database of that name, which nobody holds any more. A collector of another process may look at it
 // just then, and whoever leases meanwhile gets another.
 func leaseAgain(t *testing.T, p *provision.Provisioner, name string) {

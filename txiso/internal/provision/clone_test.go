@@ -1,0 +1,186 @@
+package provision_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/txiso/txiso-go/txiso/internal/provision"
+)
+
+func TestClone(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	c := clone(t, p)
+	execute(t, connect(t, c.Config()), "SELECT FROM goose_db_version")
+	giveBack(t, c)
+	awaitDatabases(t, p, 1)
+}
+
+func giveBack(t *testing.T, c *provision.CloneDB) {
+	t.Helper()
+	if err := c.Drop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitDatabases waits until a template and its clones are n databases, all complete.
+func awaitDatabases(t *testing.T, p *provision.Provisioner, n int) (names []string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		names = databases(t, p.Template())
+		if len(names) == n && incomplete(t, p.Template()) == 0 {
+			return names
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("databases: %v, want %d", names, n)
+		}
+	}
+}
+
+func TestOneCloneIsAllThatIsMadeForAProcessThatAsksForOne(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	giveBack(t, clone(t, p))
+	closeNow(t, p) // ends what might be under way
+	if got := databases(t, p.Template()); len(got) != 1 {
+		t.Errorf("databases: %v", got)
+	}
+}
+
+func TestClonesArePreparedFromTheSecondOn(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	taken := []string{clone(t, p).Name(), clone(t, p).Name()}
+	for range 3 {
+		prepared := awaitDatabases(t, p, 1+len(taken)+2)
+		c := clone(t, p)
+		if !slices.Contains(prepared, c.Name()) || slices.Contains(taken, c.Name()) {
+			t.Errorf("%s is not one of those prepared: %v, or was taken before: %v", c.Name(), prepared, taken)
+		}
+		execute(t, connect(t, c.Config()), "SELECT FROM goose_db_version")
+		taken = append(taken, c.Name())
+	}
+}
+
+func TestOneCloneIsPreparedForWhoUsesOneAtATime(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	for range 3 {
+		giveBack(t, clone(t, p))
+		awaitDatabases(t, p, len(databases(t, p.Template())))
+	}
+	awaitDatabases(t, p, 2)
+}
+
+func TestPreparedClonesGoWhenNoneIsAskedForAnyMore(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.AheadFor = time.Millisecond
+	p := open(t, cfg)
+	clone(t, p)
+	for range 3 {
+		clone(t, p)
+	}
+	awaitDatabases(t, p, 5)
+	clone(t, p) // it still works
+	awaitDatabases(t, p, 6)
+}
+
+func TestCloseDropsWhatIsPreparedAndWhatWasGivenBack(t *testing.T) {
+	t.Parallel()
+	for range 3 { // at different moments of the preparation
+		p := open(t, config(t))
+		for _, c := range []*provision.CloneDB{clone(t, p), clone(t, p), clone(t, p)} {
+			giveBack(t, c)
+		}
+		closeNow(t, p)
+		if got := databases(t, p.Template()); len(got) != 1 {
+			t.Errorf("databases: %v", got)
+		}
+	}
+}
+
+func TestAPreparedCloneIsNotCollectedByOthers(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	clone(t, p)
+	clone(t, p)
+	prepared := awaitDatabases(t, p, 5)
+	collectUntil(t, open(t, config(t)), func() bool { return true })
+	if got := databases(t, p.Template()); !slices.Equal(got, prepared) {
+		t.Errorf("databases: %v, want %v", got, prepared)
+	}
+}
+
+func TestClonesFromManyGoroutines(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	var seen sync.Map
+	err := together(8, func(int) error {
+		for range 4 {
+			c, err := p.Clone(t.Context())
+			if err != nil {
+				return err
+			}
+			if _, twice := seen.LoadOrStore(c.Name(), true); twice {
+				t.Errorf("%s was handed out twice", c.Name())
+			}
+			if err := c.Drop(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	closeNow(t, p)
+	if got := databases(t, p.Template()); err != nil || len(got) != 1 {
+		t.Errorf("%v; databases: %v", err, got)
+	}
+}
+
+// The lock of what was prepared is lost with the keeper, so another process may drop it at any time.
+func TestAPreparedCloneIsNotHandedOutOnceItsLockIsLost(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	clone(t, p)
+	clone(t, p)
+	prepared := awaitDatabases(t, p, 5)
+	lease(t, p) // so that endKeeper sees a statement that names the template
+	endKeeper(t, p)
+	c := clone(t, p)
+	if slices.Contains(prepared, c.Name()) {
+		t.Errorf("%s was prepared before", c.Name())
+	}
+	giveBack(t, c)
+}
+
+// Nobody waits for a clone to be dropped, so the next who gives one back is told, or Close.
+func TestACloneThatCannotBeDroppedIsReported(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DSN = asRole(t, "LOGIN CREATEDB")
+	p := open(t, cfg)
+	stolen := func() string {
+		c := clone(t, p)
+		execute(t, server(t), "ALTER DATABASE "+c.Name()+" OWNER TO CURRENT_USER")
+		if err := c.Drop(t.Context()); err != nil {
+			mustContain(t, err, "could not be dropped", "must be owner", "a later run tries again")
+		}
+		return c.Name()
+	}
+	name := stolen()
+	for told := false; !told; {
+		if err := clone(t, p).Drop(t.Context()); err != nil {
+			mustContain(t, err, name, "could not be dropped", "must be owner", "a later run tries again")
+			told = true
+		}
+	}
+	name = stolen()
+	err := p.Close(cleanup(t))
+	mustContain(t, err, name, "could not be dropped")
+	if strings.Count(err.Error(), "could not be dropped") != 1 {
+		t.Errorf("it is told more than once: %v", err)
+	}
+}
