@@ -62,13 +62,6 @@ func TestAServerWithPasswords(t *testing.T) {
 	})
 }
 
-func run(t *testing.T, conn *pgx.Conn, text string) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), text); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-}
-
 // The keeper, a session and a connection that creates databases: three are needed, a fourth test has to wait.
 func TestAServerWithFewConnections(t *testing.T) {
 	server := startServer(t, "max_connections = 6", "superuser_reserved_connections = 0", "max_wal_senders = 0", "autovacuum = off")

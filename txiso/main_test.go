@@ -127,6 +127,13 @@ func connect(t testing.TB, dsn string) *pgx.Conn {
 	return conn
 }
 
+func run(t *testing.T, conn *pgx.Conn, text string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), text); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+}
+
 // databases lists the template and all that was cloned from it.
 func databases(t testing.TB, conn *pgx.Conn, template string) []string {
 	t.Helper()
