@@ -87,7 +87,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // measureAll runs the plan.
 func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) {
-	r := &report.Run{Machine: machine(), Server: h.Kind + " PostgreSQL " + h.Version, When: time.Now()}
+	r := &report.Run{Machine: host.Machine(), Server: h.Kind + " PostgreSQL " + h.Version, When: time.Now()}
 	fmt.Printf("%s\n%s\n", r.Machine, r.Server)
 	bar := progressbar.NewOptions(int(p.total().Milliseconds()), progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
@@ -100,7 +100,7 @@ func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) 
 			return nil, err
 		}
 		r.Results = append(r.Results, results...)
-		r.Load = append(r.Load, load()...)
+		r.Load = append(r.Load, host.Load()...)
 		_ = bar.Clear()
 		if err := report.CellSection(results).Terminal(os.Stdout); err != nil {
 			return nil, err

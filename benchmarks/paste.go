@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/txiso/txiso-go/benchmarks/host"
 	"github.com/txiso/txiso-go/benchmarks/report"
 )
 
@@ -33,7 +34,7 @@ func paste(readme, name string, in io.Reader) error {
 		return errors.New("there is no benchmark on standard input; pipe the output of go test -bench into it")
 	}
 	var md strings.Builder
-	fmt.Fprintf(&md, "Written on %s: %s.\n\n", time.Now().UTC().Format("2006-01-02"), machine())
+	fmt.Fprintf(&md, "Written on %s: %s.\n\n", time.Now().UTC().Format("2006-01-02"), host.Machine())
 	s.Table(&md)
 	return report.WriteREADME(readme, name, md.String())
 }

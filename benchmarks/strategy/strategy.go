@@ -60,6 +60,9 @@ type sqlDB struct {
 	}
 }
 
+// Of is a *sql.DB for tests that no strategy runs.
+func Of(db *sql.DB) DB { return sqlDB{db} }
+
 func (db sqlDB) Exec(ctx context.Context, sql string, args ...any) error {
 	_, err := db.conn.ExecContext(ctx, sql, args...)
 	return err

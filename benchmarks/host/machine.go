@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// machine describes where the run took place.
-func machine() string {
+// Machine describes where the run took place.
+func Machine() string {
 	return fmt.Sprintf("%s/%s, %d processors%s, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), runtime.Version())
 }
 
@@ -26,8 +26,8 @@ func processor() string {
 	return ""
 }
 
-// load is how many processes have wanted a processor in the last minute, on Linux.
-func load() []string {
+// Load is how many processes have wanted a processor in the last minute, on Linux.
+func Load() []string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return nil
