@@ -55,14 +55,6 @@ func TestAServerThatGoesAwayInTheMiddleOfASuite(t *testing.T) {
 	}
 }
 
-func expectWorks(t *testing.T, iso *txiso.Iso) {
-	t.Helper()
-	for range 2 {
-		playTest(t, func(tb *fakeTB) { execute(t, iso.DB(tb), "INSERT INTO t VALUES (1), (2)") }).expectPass(t)
-	}
-	playTest(t, func(tb *fakeTB) { execute(t, iso.Clone(tb).DB, "INSERT INTO t VALUES (1), (2)") }).expectPass(t)
-}
-
 // expectStruck wants a test that cannot go on to be told why, with its statement and at its end. One that lost nothing
 // it can see may pass.
 func expectStruck(t *testing.T, name string, failed error, struck *fakeTB) {

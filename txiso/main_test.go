@@ -110,6 +110,14 @@ func dropDatabases(t testing.TB, dsn, template string) {
 }
 
 // connect opens a plain connection to a server: "" is the one that tests use by default.
+func expectWorks(t *testing.T, iso *txiso.Iso) {
+	t.Helper()
+	for range 2 {
+		playTest(t, func(tb *fakeTB) { execute(t, iso.DB(tb), "INSERT INTO t VALUES (1), (2)") }).expectPass(t)
+	}
+	playTest(t, func(tb *fakeTB) { execute(t, iso.Clone(tb).DB, "INSERT INTO t VALUES (1), (2)") }).expectPass(t)
+}
+
 func connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
 	if dsn == "" {
