@@ -36,6 +36,21 @@
 //	TXISO_KEEP          1 keeps the databases of failed tests, see [Config.KeepFailed]; on any server
 //	TXISO_IDLE_TIMEOUT  how long an unused server lives on, a Go duration; default 60s
 //
+// # When a test fails
+//
+// A test that fails, whoever makes it fail, has its last twenty statements in its log:
+//
+//	--- FAIL: TestTransfer (0.01s)
+//	    bank_test.go:31: the balance is 90, want 110
+//	    txiso.go:240: txiso: the last statements of this test:
+//	            begin; -- BEGIN, 3µs
+//	            UPDATE accounts SET balance = balance - $1 WHERE id = $2; -- $1 = 10, $2 = 1: 1 row, 212µs
+//	            commit; -- COMMIT, 9µs
+//
+// `go test -artifacts` keeps all of them, in the file txiso-statements.sql of the test's artifacts. Long statements and
+// arguments are shortened; literals and arguments of statements that deal with passwords are left out. Statements that other
+// drivers or [Iso.Clone] run are not seen. A test that passes logs nothing.
+//
 // # Limits
 //
 // The transaction of a test is never committed, so what needs a real commit does not happen: LISTEN and NOTIFY, other

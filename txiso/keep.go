@@ -3,7 +3,6 @@ package txiso
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -34,27 +33,6 @@ func (k keeps) wanted(t TB) bool {
 		return false
 	}
 	return k.always || always
-}
-
-// failed reports whether a test has failed, when its clean-up runs. A test that panics is not marked as failed yet.
-func failed(t TB) bool {
-	told, ok := t.(interface{ Failed() bool })
-	return ok && (told.Failed() || panicking())
-}
-
-// panicking reports whether the calling goroutine runs deferred functions because of a panic.
-func panicking() bool {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
-	for {
-		f, more := frames.Next()
-		if f.Function == "runtime.gopanic" {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }
 
 // finish ends the test's ground: it is rolled back, or kept if the test has failed and that is wanted. Nothing that goes

@@ -56,6 +56,8 @@ type ground interface {
 	Config() *pgx.ConnConfig
 	Connector() driver.Connector
 	Nest(ctx context.Context, names session.Names) (*session.Nested, error)
+	Troubled() bool
+	Statements() []session.Statement
 	End(within time.Duration) (findings []string, err error)
 }
 

@@ -26,6 +26,7 @@ type fakeTB struct {
 	errors   []string
 	fatals   []string
 	logs     []string
+	panicked bool
 }
 
 var _ txiso.TB = (*fakeTB)(nil)
@@ -41,7 +42,10 @@ func playTestWith(t *testing.T, ctx context.Context, f func(tb *fakeTB)) *fakeTB
 	t.Helper()
 	tb := &fakeTB{name: t.Name() + "/played"}
 	tb.ctx, tb.cancel = context.WithCancel(ctx)
-	apart(func() { f(tb) })
+	panicked := apart(func() { f(tb) })
+	tb.mu.Lock()
+	tb.panicked = panicked
+	tb.mu.Unlock()
 	tb.cancel()
 	for clean := tb.pop(); clean != nil; clean = tb.pop() {
 		apart(clean)
@@ -49,15 +53,16 @@ func playTestWith(t *testing.T, ctx context.Context, f func(tb *fakeTB)) *fakeTB
 	return tb
 }
 
-// apart runs f to its end, even if that is a panic or a Goexit.
-func apart(f func()) {
+// apart runs f to its end, even if that is a panic, which it reports, or a Goexit.
+func apart(f func()) (panicked bool) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer func() { _ = recover() }()
+		defer func() { panicked = recover() != nil }()
 		f()
 	}()
 	<-ended
+	return panicked
 }
 
 func (tb *fakeTB) pop() func() {
@@ -78,16 +83,16 @@ func (tb *fakeTB) Context() context.Context        { return tb.ctx }
 func (tb *fakeTB) Logf(format string, args ...any) { tb.note(&tb.logs, format, args) }
 
 // Failed is what a test may have beside what [txiso.TB] wants.
-func (tb *fakeTB) Failed() bool {
-	tb.mu.Lock()
-	defer tb.mu.Unlock()
-	return len(tb.errors)+len(tb.fatals) > 0
-}
-
 func (tb *fakeTB) Cleanup(f func()) {
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
 	tb.cleanups = append(tb.cleanups, f)
+}
+
+func (tb *fakeTB) Failed() bool {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return tb.panicked || len(tb.errors)+len(tb.fatals) > 0
 }
 
 func (tb *fakeTB) Errorf(format string, args ...any) { tb.note(&tb.errors, format, args) }

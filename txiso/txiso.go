@@ -70,7 +70,8 @@ type Seed struct {
 	Run func(ctx context.Context, db *sql.DB) error
 }
 
-// TB is the part of [testing.TB] that is needed.
+// TB is the part of [testing.TB] that is needed. Failed and ArtifactDir are used if a TB has them, as those of package testing
+// do: what a test that has failed is told depends on them.
 type TB interface {
 	Helper()
 	Context() context.Context
@@ -289,10 +290,14 @@ func (h *test) begin(t TB) error {
 		return fmt.Errorf("txiso: a database was asked for when the test's context had ended: %w; call DB or Pool in the test first, not in its Cleanup", err)
 	}
 	l, err := h.iso.pool.Get(t.Context(), t.Logf)
-	if err == nil {
-		h.ground = l
+	if err != nil {
+		return err
 	}
-	return err
+	if keepsArtifacts(t) != nil {
+		l.KeepAll()
+	}
+	h.ground = l
+	return nil
 }
 
 func (h *test) atEnd(f func()) {
@@ -314,6 +319,10 @@ func (h *test) end(t TB) {
 		return
 	}
 	defer h.giveTurn()
+	var statements []session.Statement
+	if failed(t) || h.ground.Troubled() {
+		statements = h.ground.Statements()
+	}
 	findings, err := h.finish(t)
 	for _, f := range findings {
 		t.Errorf("%s", f)
@@ -321,4 +330,5 @@ func (h *test) end(t TB) {
 	if err != nil {
 		t.Errorf("txiso: the test's transaction could not be rolled back in an orderly way: %v", err)
 	}
+	tellStatements(t, statements)
 }

@@ -18,15 +18,16 @@ import (
 // when it ends. On the server it is a savepoint of go-txdb's. Levels nest to any depth; only the connections of the
 // innermost one can be used.
 type Nested struct {
-	s        *Session
-	outer    *Nested // nil if that is the session itself
-	names    Names
-	virtual  *pgx.ConnConfig
-	opener   driver.Connector
-	tx       driver.Tx // go-txdb's
-	over     bool      // guarded by Session.mu
-	lost     []string  // Session.lost of the level below
-	prepares int       // Session.prepares when it began
+	s          *Session
+	outer      *Nested // nil if that is the session itself
+	names      Names
+	virtual    *pgx.ConnConfig
+	opener     driver.Connector
+	tx         driver.Tx // go-txdb's
+	over       bool      // guarded by Session.mu
+	lost       []string  // Session.lost of the level below
+	prepares   int       // Session.prepares when it began
+	statements int       // of the lease when it began
 }
 
 // Names are what tests are called in errors: the one whose connections have to wait, and the one that is nested in it.
@@ -108,7 +109,7 @@ func (s *Session) cover(ctx context.Context, outer *Nested, names Names) (*Neste
 	case s.tx.owner != nil:
 		return nil, fmt.Errorf("txiso: %s cannot be nested in %s while the transaction begun at %v is open; commit it or roll it back first", names.inner(), names.outer(), s.tx.began)
 	}
-	n := &Nested{s: s, outer: outer, names: names, lost: s.lost, prepares: s.prepares}
+	n := &Nested{s: s, outer: outer, names: names, lost: s.lost, prepares: s.prepares, statements: s.journal.n}
 	s.level, s.lost = n, nil
 	s.wakeAll()
 	return n, nil

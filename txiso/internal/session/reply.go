@@ -30,6 +30,7 @@ type step struct {
 	conn    *conn // of a Parse
 	name    string
 	backend *backendStatement // of a Parse or Describe
+	unnamed *statement        // of a Describe
 }
 
 // steps is a queue.
@@ -158,6 +159,9 @@ func (s *Session) answer(m message) {
 		return
 	}
 	st := s.steps.first()
+	if !st.drop {
+		s.recordAnswer(m)
+	}
 	switch m.kind() {
 	case 'C':
 		s.complete(st, m)
@@ -279,6 +283,9 @@ func (s *Session) described(st *step, m message) {
 		}
 		st.backend.describe = append(st.backend.describe, m...)
 	}
+	if st.unnamed != nil && m.kind() == 't' {
+		st.unnamed.types = bytes.Clone(m.body())
+	}
 	s.deliverHeld()
 	s.deliver(m)
 }
@@ -286,6 +293,7 @@ func (s *Session) described(st *step, m message) {
 // errorResponse handles an error of the server.
 func (s *Session) errorResponse(m message) {
 	if severity := errorField(m.body(), 'V'); severity == "FATAL" || severity == "PANIC" {
+		s.recordLate(m)
 		s.deliver(m)
 		s.fail(fmt.Errorf("txiso: %w: %s", errServerGone, errorText(m)))
 		return
@@ -302,6 +310,7 @@ func (s *Session) errorResponse(m message) {
 		s.skipToSync()
 		return
 	case st.tell:
+		s.recordLate(m)
 		s.ex.held = nil
 		s.deliver(m)
 	case st.grant:
@@ -311,6 +320,7 @@ func (s *Session) errorResponse(m message) {
 		s.fail(fmt.Errorf("txiso: a statement of the session's own failed: %s", errorText(m)))
 		return
 	default:
+		s.recordLate(m)
 		s.deliverHeld()
 		s.deliver(s.hinted(m))
 		if errorField(m.body(), 'C') == "0A000" {

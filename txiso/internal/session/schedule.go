@@ -93,12 +93,21 @@ func (s *Session) translateBatch(c *conn) {
 	c.out.dropBatch()
 }
 
+// answerUnsent answers c's next batch, whose turn will not come, with an error.
+func (s *Session) answerUnsent(c *conn, e *pgproto3.ErrorResponse) {
+	answer := encode(nil, e)
+	s.recordUnsent(c, c.out.buf[:c.out.batches[0].end], answer)
+	c.out.dropBatch()
+	c.in = appendReady(append(c.in, answer...), s.status(c))
+}
+
 func isCopy(kind byte) bool { return kind == 'd' || kind == 'c' || kind == 'f' }
 
 // finish ends the exchange under way and answers its ReadyForQuery. Caller must hold mu.
 func (s *Session) finish() {
 	c := s.owner
 	s.deliverHeld()
+	s.journal.finish()
 	s.owner = nil
 	s.settleSettings(c)
 	s.settle()

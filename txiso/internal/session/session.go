@@ -82,6 +82,8 @@ type Session struct {
 	frontends []*frontend
 	buffers   [][]byte
 
+	journal journal
+
 	// the wire
 	steps   steps
 	wbuf    []byte // not yet written
@@ -135,6 +137,7 @@ func (s *Session) Start() error {
 	s.mu.Lock()
 	err := s.err
 	s.lost = nil
+	s.journal.start()
 	s.mu.Unlock()
 	if err != nil {
 		return err

@@ -186,8 +186,6 @@ func (s *Session) cancelQueued(c *conn) {
 	if !c.out.ready() {
 		return
 	}
-	c.out.dropBatch()
-	c.in = encode(c.in, pgError("57014", "canceling statement due to user request"))
-	c.in = appendReady(c.in, s.status(c))
+	s.answerUnsent(c, pgError("57014", "canceling statement due to user request"))
 	s.interrupt(c)
 }

@@ -15,6 +15,7 @@ type statement struct {
 	control sqltext.Statement
 	text    string // of control
 	parse   []byte // the Parse message of an unnamed statement
+	types   []byte // the body of its ParameterDescription, once known
 	writes  bool
 	set     bool                // SET CONSTRAINTS
 	state   []sqltext.Statement // what it does to the state of the session
@@ -415,7 +416,7 @@ func (s *Session) describe(c *conn, m message) {
 		s.forward(c, m, step{kind: 'D'})
 	case stmt.backend == nil:
 		s.ensureUnnamed(c)
-		s.forward(c, m, step{kind: 'D'})
+		s.forward(c, m, step{kind: 'D', unnamed: stmt})
 	default:
 		s.describeNamed(c, stmt.backend)
 	}

@@ -321,10 +321,8 @@ func (s *Session) waitExpired(c *conn) bool {
 		hint = "The connections of one test are one session on the server. End the COPY before other connections are used, or give this test a database of its own: Clone."
 	}
 	c.waitsSince = time.Time{}
-	c.out.dropBatch()
-	c.in = encode(c.in, &pgproto3.ErrorResponse{
+	s.answerUnsent(c, &pgproto3.ErrorResponse{
 		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "55P03", Message: message, Hint: hint,
 	})
-	c.in = appendReady(c.in, s.status(c))
 	return true
 }

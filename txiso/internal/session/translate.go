@@ -41,6 +41,7 @@ func (s *Session) translateOne(c *conn, m message) (paused bool) {
 	if s.ex.skipping && m.kind() != 'S' {
 		return false // as the server after an error in the extended protocol (manual 55.2.3)
 	}
+	s.record(c, m)
 	switch m.kind() {
 	case 'Q':
 		s.ex.open = false
@@ -423,6 +424,7 @@ func (s *Session) emitComplete(c *conn, tag string) { s.emitBytes(c, appendCompl
 
 // emitBytes puts b in its place among the server's answers.
 func (s *Session) emitBytes(c *conn, b []byte) {
+	s.recordOwn(b)
 	if s.ex.bound {
 		s.push(step{inject: b})
 		return
