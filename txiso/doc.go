@@ -35,6 +35,7 @@
 //	TXISO_HOME          where its data directory lives, instead of txiso in the user's cache directory
 //	TXISO_KEEP          1 keeps the databases of failed tests, see [Config.KeepFailed]; on any server
 //	TXISO_IDLE_TIMEOUT  how long an unused server lives on, a Go duration; default 60s
+//	TXISO_STALE_AFTER   how long a template must be unused for a later run to drop it, a Go duration; default 168h
 //
 // # When a test fails
 //

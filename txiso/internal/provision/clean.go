@@ -9,7 +9,7 @@ import (
 
 // Cleaning says what [Clean] drops.
 type Cleaning struct {
-	// StaleAfter is as in [Config]. Zero means seven days.
+	// StaleAfter is as in [Config].
 	StaleAfter time.Duration
 	// All drops every database that no living process holds, whatever its age.
 	All bool
@@ -34,7 +34,11 @@ func Clean(ctx context.Context, dsn string, what Cleaning) ([]string, error) {
 	if err != nil {
 		return nil, doing("looking at the server", err)
 	}
-	c := cleaner{collector{link: o.link, oldest: what.oldest(time.Now())}, what.All}
+	oldest, err := what.oldest(o.link.now())
+	if err != nil {
+		return nil, err
+	}
+	c := cleaner{collector{link: o.link, oldest: oldest}, what.All}
 	if what.DryRun {
 		return c.plan(s), nil
 	}
@@ -44,14 +48,12 @@ func Clean(ctx context.Context, dsn string, what Cleaning) ([]string, error) {
 }
 
 // oldest is when a template must have been used last so as not to be stale.
-func (what Cleaning) oldest(now time.Time) time.Time {
-	switch {
-	case what.All:
-		return now.Add(time.Hour) // clocks differ: what another machine has just used is old enough
-	case what.StaleAfter == 0:
-		return now.Add(-defaultStaleAfter)
+func (what Cleaning) oldest(now time.Time) (time.Time, error) {
+	if what.All {
+		return now.Add(time.Hour), nil // what another process has used just now is old enough
 	}
-	return now.Add(-what.StaleAfter)
+	after, err := staleAfter(what.StaleAfter)
+	return now.Add(-after), err
 }
 
 // cleaner is a collector that somebody has asked for.

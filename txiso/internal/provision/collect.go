@@ -1,16 +1,34 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 )
 
-// touchAfter is how old the recorded last use of a template may become. It bounds how often
-// processes write it, and is small beside any sensible StaleAfter.
+// touchAfter is how old the recorded last use of a template may become, or a quarter of Config.StaleAfter if that is
+// less. It bounds how often processes write it.
 const touchAfter = time.Hour
+
+// staleVariable sets what Config.StaleAfter leaves open.
+const staleVariable = "TXISO_STALE_AFTER"
+
+func staleAfter(configured time.Duration) (time.Duration, error) {
+	value := os.Getenv(staleVariable)
+	if configured != 0 || value == "" {
+		return cmp.Or(configured, defaultStaleAfter), nil
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("txiso: %s is %q; set it to a duration such as 72h, or unset it for seven days", staleVariable, value)
+	}
+	return d, nil
+}
 
 // collectorLock is locked like a database name, so that one process collects at a time.
 const collectorLock = "collector"
@@ -32,7 +50,7 @@ func (p *Provisioner) Collect(ctx context.Context) ([]string, error) {
 	if err != nil || !locked {
 		return nil, doing("collecting unused databases", err)
 	}
-	c := collector{link: admin, oldest: time.Now().Add(-p.cfg.StaleAfter)}
+	c := collector{link: admin, oldest: admin.now().Add(-p.cfg.StaleAfter)}
 	err = c.collect(ctx)
 	return c.dropped, doing("collecting unused databases", err)
 }
@@ -181,19 +199,19 @@ func (p *Provisioner) housekeep(ctx context.Context, k *keeper) error {
 	if err != nil {
 		return err
 	}
-	if err := p.touch(ctx, s); err != nil {
+	if err := p.touch(ctx, s, k.link.now()); err != nil {
 		return err
 	}
-	if len(s.litter()) > 0 || len(s.stale(time.Now().Add(-p.cfg.StaleAfter))) > 0 {
+	if len(s.litter()) > 0 || len(s.stale(k.link.now().Add(-p.cfg.StaleAfter))) > 0 {
 		_, err = p.Collect(ctx)
 	}
 	return err
 }
 
-// touch records that the template is in use, unless that was done within the hour.
-func (p *Provisioner) touch(ctx context.Context, s *survey) error {
+// touch records that the template is in use, unless that was done not long ago.
+func (p *Provisioner) touch(ctx context.Context, s *survey, now time.Time) error {
 	template := s.named(p.template)
-	if !template.complete() || time.Since(template.mark.lastUse()) < touchAfter {
+	if !template.complete() || now.Sub(template.mark.lastUse()) < min(touchAfter, p.cfg.StaleAfter/4) {
 		return nil
 	}
 	admin, err := p.admin(ctx)
@@ -202,7 +220,7 @@ func (p *Provisioner) touch(ctx context.Context, s *survey) error {
 	}
 	defer admin.hangUp()
 	mark := *template.mark
-	mark.Used = time.Now()
+	mark.Used = now
 	_, err = admin.exec(ctx, comment(p.template, mark))
 	return err
 }

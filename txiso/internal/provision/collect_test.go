@@ -1,11 +1,19 @@
 package provision_test
 
 import (
+	"context"
+	"errors"
+	"net/url"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 	"github.com/txiso/txiso-go/txiso/internal/provision"
 )
 
@@ -114,11 +122,19 @@ func TestDatabasesOfOthersAreNotCollected(t *testing.T) {
 		"txiso_" + tail + "_c0123456789ab": "COMMENT ON DATABASE %s IS 'mine'",
 		"txiso_" + tail + "_c0123456789ac": `COMMENT ON DATABASE %s IS 'txiso {"kind":"clone","fingerprint":"` + tail + `","home":"elsewhere","created":"2001-01-01T00:00:00Z"}'`,
 		"txiso_build_" + tail:              "ALTER DATABASE %s CONNECTION LIMIT 5",
+		"txiso_" + tail:                    "", // no marker, no birthmark
+		"txiso_" + tail + "_7":             "",
+		"txiso_production_" + tail:         `COMMENT ON DATABASE %s IS 'txiso {"kind":"clone"}'`,
 	}
 	for name, mark := range strangers {
 		execute(t, server(t), "CREATE DATABASE "+name)
 		execute(t, server(t), strings.ReplaceAll(mark, "%s", name))
 	}
+	t.Cleanup(func() {
+		for name := range strangers {
+			execute(t, server(t), "DROP DATABASE "+name)
+		}
+	})
 	p := open(t, config(t))
 	dropped, err := p.Collect(t.Context())
 	if err != nil {
@@ -160,4 +176,117 @@ func TestHalfDroppedDatabasesAreReplaced(t *testing.T) {
 	}
 	again := lease(t, open(t, cfg)) // a new one of that name, or of the next while another process collects this one
 	execute(t, connect(t, again.Config()), "SELECT FROM goose_db_version")
+}
+
+func TestStaleAfterCanBeSetByAVariable(t *testing.T) {
+	old := unused(t)
+	age(t, old, time.Now().AddDate(0, 0, -3).Format("2006-01-02"))
+	t.Setenv("TXISO_STALE_AFTER", "96h")
+	if dropped, err := open(t, config(t)).Collect(t.Context()); err != nil || slices.Contains(dropped, old) {
+		t.Errorf("collected %v, %v", dropped, err)
+	}
+	t.Setenv("TXISO_STALE_AFTER", "48h")
+	collectUntil(t, open(t, config(t)), func() bool { return len(databases(t, old)) == 0 })
+}
+
+func TestAVariableForStaleAfterThatMeansNothing(t *testing.T) {
+	for _, value := range []string{"a week", "-1h", "0s"} {
+		t.Setenv("TXISO_STALE_AFTER", value)
+		_, err := provision.Open(t.Context(), config(t))
+		mustContain(t, err, "TXISO_STALE_AFTER", value, "72h")
+	}
+}
+
+// ownHome is a DSN with a maintenance database of a test's own: what has its locks elsewhere is a stranger's there.
+func ownHome(t *testing.T) string {
+	t.Helper()
+	name := "home_" + uniqueTable()
+	execute(t, server(t), "CREATE DATABASE "+name)
+	t.Cleanup(func() { execute(t, server(t), "DROP DATABASE "+name+" WITH (FORCE)") })
+	dsn := pgtest.DSN(t)
+	if !isURL(dsn) {
+		return dsn + " dbname=" + name
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// Every process takes all templates for stale at once, its own among them, and collects between any two steps.
+func TestProcessesThatCollectAllTheTimeNeverCollectEachOther(t *testing.T) {
+	t.Parallel()
+	cfg := loggedConfig(ownHome(t), uniqueTable(), "")
+	var cmds []*exec.Cmd
+	var templates []string
+	for range 6 {
+		table := uniqueTable()
+		if len(cmds) > 3 { // two have the same
+			table = childTableOf(cmds[3])
+		}
+		log := filepath.Join(t.TempDir(), "log")
+		templates = append(templates, open(t, loggedConfig(cfg.DSN, table, log)).Template())
+		cmds = append(cmds, child(t, cfg, "collect", table, log))
+	}
+	runAll(t, cmds)
+	cfg.StaleAfter = time.Nanosecond
+	last := open(t, cfg)
+	collectUntil(t, last, func() bool { return true })
+	for _, template := range templates {
+		if left := databases(t, template); len(left) > 0 {
+			t.Errorf("when all had ended, %v were left", left)
+		}
+	}
+}
+
+func childTableOf(cmd *exec.Cmd) string {
+	for _, variable := range cmd.Env {
+		if table, ok := strings.CutPrefix(variable, childTable+"="); ok {
+			return table
+		}
+	}
+	return ""
+}
+
+func collectAllTheTime(ctx context.Context) error {
+	cfg := childConfig()
+	cfg.StaleAfter = time.Nanosecond
+	p, err := provision.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	for range 4 {
+		w, err := p.Lease(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := p.Clone(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := p.Collect(ctx); err != nil {
+			return err
+		}
+		for _, cfg := range []*pgx.ConnConfig{w.Config(), c.Config()} {
+			if err := check(ctx, cfg); err != nil {
+				return err
+			}
+		}
+		w.Release()
+		if err := c.Drop(ctx); err != nil {
+			return err
+		}
+	}
+	return p.Close(ctx)
+}
+
+func check(ctx context.Context, cfg *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "SELECT FROM goose_db_version")
+	return errors.Join(err, conn.Close(ctx))
 }

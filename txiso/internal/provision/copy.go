@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Copy is a private copy of a template for somebody to look into, until Drop. If the process
@@ -44,7 +43,7 @@ func (c *Copy) fill(ctx context.Context) error {
 	if err := c.link.create(ctx, c.Name, c.Template, strategy(c.link.major, template.mark.Size)); err != nil {
 		return err
 	}
-	mark := marker{Kind: kindClone, Fingerprint: template.mark.Fingerprint, Home: c.link.home, Created: time.Now()}
+	mark := marker{Kind: kindClone, Fingerprint: template.mark.Fingerprint, Home: c.link.home, Created: c.link.now()}
 	_, err = c.link.exec(ctx, comment(c.Name, mark))
 	return err
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -72,7 +71,7 @@ func (p *Provisioner) rename(ctx context.Context, admin *link, name, kept, test 
 	if err := admin.empty(ctx, name); err != nil {
 		return err
 	}
-	mark := marker{Kind: kindKept, Fingerprint: p.fingerprint, Home: p.home, Created: time.Now(), Test: test}
+	mark := marker{Kind: kindKept, Fingerprint: p.fingerprint, Home: p.home, Created: admin.now(), Test: test}
 	// Two statements in one string are one transaction: it has both or neither.
 	_, err := admin.exec(ctx, "ALTER DATABASE "+name+" RENAME TO "+kept+"; "+comment(kept, mark))
 	return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,7 +20,12 @@ type link struct {
 	major int    // major version of the server
 	home  string // current_database()
 	role  string // current_user
+	ahead time.Duration
 }
+
+// now is what the server's clock shows. Databases are dated by it, whichever machine's processes use them: by a clock
+// that is a week fast, all would be stale.
+func (l *link) now() time.Time { return time.Now().Add(l.ahead) }
 
 // neutral makes the connection independent of what the role or the server set for applications:
 // no timeout may end a wait, and each statement must see what was committed before it.
@@ -33,7 +39,7 @@ var neutral = map[string]string{
 
 // prelude does the rest of it, which servers that are too old would not let us connect with.
 const prelude = `SET idle_session_timeout = 0;
-SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb
+SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb, extract(epoch FROM clock_timestamp())
 FROM pg_roles WHERE rolname = current_user`
 
 // dial connects and checks the server. purpose is shown in pg_stat_activity.
@@ -86,6 +92,9 @@ func (l *link) greet(ctx context.Context, prelude string) error {
 	}
 	row := results[len(results)-1]
 	l.home, l.role = text(row, 0, 0), text(row, 0, 1)
+	if seconds, err := strconv.ParseFloat(text(row, 0, 4), 64); err == nil {
+		l.ahead = time.Until(time.UnixMicro(int64(seconds * 1e6)))
+	}
 	return usable(l.role, text(row, 0, 2) == "t", text(row, 0, 3) == "t")
 }
 

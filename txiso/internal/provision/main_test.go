@@ -40,6 +40,7 @@ var children = map[string]func(context.Context) error{
 	"hold":    hold,
 	"clone":   holdClone,
 	"build":   buildForever,
+	"collect": collectAllTheTime,
 }
 
 // child prepares a process that does role with the migrations of table.

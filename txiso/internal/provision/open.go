@@ -40,7 +40,8 @@ type Config struct {
 	SeedVersion string
 
 	// StaleAfter is how long a template must have been unused before [Provisioner.Collect]
-	// drops it with its worker databases. Zero means seven days.
+	// drops it with its worker databases. Zero means the TXISO_STALE_AFTER variable (a Go duration),
+	// without that seven days.
 	StaleAfter time.Duration
 
 	// Growth is how many bytes a worker database may be larger than twice its template before
@@ -108,8 +109,9 @@ func Open(ctx context.Context, cfg Config) (*Provisioner, error) {
 }
 
 func open(ctx context.Context, cfg Config) (*Provisioner, error) {
-	if cfg.StaleAfter == 0 {
-		cfg.StaleAfter = defaultStaleAfter
+	var err error
+	if cfg.StaleAfter, err = staleAfter(cfg.StaleAfter); err != nil {
+		return nil, err
 	}
 	if cfg.AheadFor == 0 {
 		cfg.AheadFor = defaultAheadFor

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -181,7 +180,7 @@ func (p *Provisioner) cloneInto(ctx context.Context, admin *link, template *mark
 	}
 	if err == nil {
 		// From here on the database counts as complete.
-		_, err = admin.exec(ctx, comment(name, marker{Kind: kind, Fingerprint: p.fingerprint, Home: p.home, Created: time.Now()}))
+		_, err = admin.exec(ctx, comment(name, marker{Kind: kind, Fingerprint: p.fingerprint, Home: p.home, Created: admin.now()}))
 	}
 	return doing("cloning the template", err)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -138,7 +137,7 @@ func (p *Provisioner) finish(ctx context.Context, admin *link, build string) err
 	if err != nil {
 		return doing("finishing the template", err)
 	}
-	now := time.Now()
+	now := admin.now()
 	for _, step := range []string{
 		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now, Size: size}),
 		// Nobody can get in the way of a clone (55006) and no test can change the template.
