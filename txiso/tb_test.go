@@ -26,6 +26,7 @@ type fakeTB struct {
 	errors   []string
 	fatals   []string
 	logs     []string
+	listings []string
 	panicked bool
 }
 
@@ -77,10 +78,18 @@ func (tb *fakeTB) pop() func() {
 	return f
 }
 
-func (tb *fakeTB) Helper()                         {}
-func (tb *fakeTB) Name() string                    { return tb.name }
-func (tb *fakeTB) Context() context.Context        { return tb.ctx }
-func (tb *fakeTB) Logf(format string, args ...any) { tb.note(&tb.logs, format, args) }
+func (tb *fakeTB) Helper()                  {}
+func (tb *fakeTB) Name() string             { return tb.name }
+func (tb *fakeTB) Context() context.Context { return tb.ctx }
+
+// Logf keeps the statements that a test which has failed is told apart from all else.
+func (tb *fakeTB) Logf(format string, args ...any) {
+	if strings.HasPrefix(format, "txiso: the last statements of this test") {
+		tb.note(&tb.listings, format, args)
+		return
+	}
+	tb.note(&tb.logs, format, args)
+}
 
 // Failed is what a test may have beside what [txiso.TB] wants.
 func (tb *fakeTB) Cleanup(f func()) {
