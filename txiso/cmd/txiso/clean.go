@@ -12,7 +12,8 @@ const cleanHelp = `txiso clean [-all] [-dry-run] [-unused DURATION] [-dsn DSN]
 
 Drops what failed tests have kept, what killed processes have left, and templates that nobody has used for a week with all
 that was cloned from them. Tests do the latter two by themselves, now and then. Nothing is dropped that a live process
-holds, and nothing that txiso has not made. It prints what it dropped.
+holds, and nothing that txiso has not made. What failed tests have kept goes even if psql is open on it. It prints what it
+dropped.
 
     -all               every database that no live process holds, whatever its age: the next test makes them anew
     -dry-run           only print what would be dropped

@@ -58,7 +58,7 @@ func overview() string {
 A test failed and kept its database (TXISO_KEEP=1):
 
     txiso status
-    txiso psql txiso_4f1c0a9be27d3358_1
+    txiso psql txiso_kept_testtransfer_3fa2c1
 
 Everything is to begin anew:
 

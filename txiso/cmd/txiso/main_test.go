@@ -204,10 +204,10 @@ type output struct {
 }
 
 type entry struct {
-	Name, Kind, Template string
-	Created, Used        time.Time
-	Size, Connections    int
-	Holders              []struct {
+	Name, Kind, Template, Test string
+	Created, Used              time.Time
+	Size, Connections          int
+	Holders                    []struct {
 		Process, Backend                   int
 		Program, User, Client, Application string
 		Since                              time.Time
@@ -239,17 +239,11 @@ func execute(t *testing.T, dsn, sql string) {
 }
 
 // keep makes the database that a suite holds one that was kept for a failed test.
-func (s *suite) keep(dsn string) string {
+func (s *suite) keep() string {
 	s.t.Helper()
-	conn, err := pgx.Connect(s.t.Context(), dsn)
+	kept, err := s.held.Keep(s.t.Context(), "TestTransfer", 10)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var comment string
-	if err := conn.QueryRow(s.t.Context(), "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", s.held.Name()).Scan(&comment); err != nil {
-		s.t.Fatal(err)
-	}
-	execute(s.t, dsn, "COMMENT ON DATABASE "+s.held.Name()+" IS '"+strings.Replace(comment, `"slot"`, `"kept"`, 1)+"'")
-	_ = conn.Close(s.t.Context())
-	return s.held.Name()
+	return kept.Name
 }

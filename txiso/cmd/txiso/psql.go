@@ -28,7 +28,7 @@ The exit status is psql's.
 
 Examples:
 
-    txiso psql txiso_4f1c0a9be27d3358_1
+    txiso psql txiso_kept_testtransfer_3fa2c1
     txiso psql txiso_4f1c0a9be27d3358 -c '\d customers'
     TXISO_HOME=/tmp/other txiso psql txiso_4f1c0a9be27d3358_2 -At -c 'TABLE accounts'
 `
@@ -41,8 +41,8 @@ the URL makes transactions read only, as txiso psql does. Nobody can connect to 
 
 Examples:
 
-    txiso dsn txiso_4f1c0a9be27d3358_1
-    pg_dump "$(txiso dsn txiso_4f1c0a9be27d3358_1)" > failed.sql
+    txiso dsn txiso_kept_testtransfer_3fa2c1
+    pg_dump "$(txiso dsn txiso_kept_testtransfer_3fa2c1)" > failed.sql
 `
 
 func dsn(c *call) func(context.Context) error {

@@ -34,7 +34,7 @@ In JSON there is one object with a list of servers: the external one, or all emb
                  databases (null if it does not run); of an embedded one name, process, data, log, programs
     databases    templates[], workers[], clones[], kept[], incomplete[], others (how many have a name like txiso's, but are
                  not its own or belong to another role or maintenance database)
-    each         name, kind, template, created, used (templates), size (bytes), connections, holders[]
+    each         name, kind, template, test (kept), created, used (templates), size (bytes), connections, holders[]
     holders[]    process, program, user, client, backend, application, since
 
 Fields may be added; these stay.
@@ -114,13 +114,21 @@ func (s *server) printDatabases(out io.Writer, now time.Time) {
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "  KIND\tNAME\tAGE\tUSED\tSIZE\tHELD BY")
 		for _, d := range all {
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", d.Kind, d.Name, since(now, d.Created), since(now, d.Used), bytes(d.Size), holders(d.Holders))
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", d.Kind, d.Name, since(now, d.Created), since(now, d.Used), bytes(d.Size), whose(d))
 		}
 		_ = table.Flush()
 	}
 	if n := s.Databases.Others; n > 0 {
 		fmt.Fprintf(out, "\n  %d more with a name like txiso's: not its own, or of another role or another maintenance database\n", n)
 	}
+}
+
+// whose says who has a database, or of which test it was kept.
+func whose(d provision.Database) string {
+	if d.Test != "" {
+		return "of " + d.Test
+	}
+	return holders(d.Holders)
 }
 
 func holders(all []provision.Holder) string {

@@ -68,15 +68,18 @@ func TestPsqlOnEachKind(t *testing.T) {
 	execute(t, dsn, "COMMENT ON DATABASE "+s.free+" IS NULL")
 	h.run("dsn", s.free).expect(1, "txiso: the database "+s.free+" is not complete", "choose another")
 
-	kept := s.keep(dsn)
+	kept := s.keep()
 	s.end()
 	r = h.run("psql", kept, "-Atc", "INSERT INTO t VALUES (1)", "-c", "SELECT sum(n) FROM t")
 	r.expectOut(0, "INSERT 0 1\n43\n")
 	if r.errOut != "" {
 		t.Errorf("it explains %q", r.errOut)
 	}
-	if text := h.run("status").out; !hasLine(text, "  kept ", kept) {
+	if text := h.run("status").out; !hasLine(text, "  kept ", kept) || !hasLine(text, kept, "of TestTransfer") {
 		t.Errorf("no kept database in\n%s", text)
+	}
+	if o := h.run("status", "-json").decode(); len(o.Servers[0].Databases.Kept) != 1 || o.Servers[0].Databases.Kept[0].Test != "TestTransfer" {
+		t.Errorf("kept are %+v", o.Servers[0].Databases.Kept)
 	}
 }
 
@@ -127,7 +130,7 @@ func TestClean(t *testing.T) {
 	h.run("clean").expect(0, "nothing to drop")
 	h.run("clean", "-unused", "1h").expect(0, "nothing to drop")
 	h.run("clean", "-all").expectOut(0, "dropped "+s.free+"\n")
-	kept := s.keep(dsn)
+	kept := s.keep()
 	s.end()
 	h.run("stop").expect(0, "stopped")
 	h.run("clean", "-dry-run").expectOut(0, "would drop "+kept+"\n")

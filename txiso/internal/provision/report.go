@@ -45,6 +45,7 @@ type Database struct {
 	Name        string    `json:"name"`
 	Kind        string    `json:"kind"` // template, worker, clone, kept or incomplete
 	Template    string    `json:"template"`
+	Test        string    `json:"test,omitempty"`   // whose a kept one is
 	Created     time.Time `json:"created,omitzero"` // zero for an incomplete one
 	Used        time.Time `json:"used,omitzero"`    // of a template: its last use, to the hour
 	Size        int64     `json:"size"`             // in bytes
@@ -146,7 +147,7 @@ func (d *database) describe(size int64, connections int, holders []Holder) Datab
 		Size: size, Connections: connections, Holders: append([]Holder{}, holders...), // never null in JSON
 	}
 	if d.kept() {
-		described.Template = templateName(d.mark.Fingerprint)
+		described.Template, described.Test = templateName(d.mark.Fingerprint), d.mark.Test
 	}
 	if d.complete() && !d.building() {
 		described.Kind, described.Created, described.Used = d.mark.Kind, d.mark.Created, d.mark.Used

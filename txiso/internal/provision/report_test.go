@@ -53,34 +53,25 @@ func expectNames(t *testing.T, what string, got []provision.Database, want ...st
 	}
 }
 
-// mark replaces the kind in the marker of a database.
-func remark(t *testing.T, name, kind string) {
-	t.Helper()
-	var comment string
-	if err := server(t).QueryRow(t.Context(), "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", name).Scan(&comment); err != nil {
-		t.Fatal(err)
-	}
-	execute(t, server(t), "COMMENT ON DATABASE "+name+" IS '"+strings.Replace(comment, `"kind":"slot"`, `"kind":"`+kind+`"`, 1)+"'")
-}
-
 func TestReportListsDatabasesByKind(t *testing.T) {
 	t.Parallel()
 	dsn := apart(t)
 	before := time.Now().Add(-time.Minute)
 	p := open(t, configOn(dsn))
-	held, free, kept, broken := lease(t, p), lease(t, p), lease(t, p), lease(t, p)
+	held, free, broken := lease(t, p), lease(t, p), lease(t, p)
+	kept := keep(t, lease(t, p), 10)
+	t.Cleanup(func() { execute(t, server(t), "DROP DATABASE "+kept) })
 	c := clone(t, p)
-	for _, w := range []*provision.WorkerDB{free, kept, broken} {
+	for _, w := range []*provision.WorkerDB{free, broken} {
 		w.Release()
 	}
-	remark(t, kept.Name(), "kept")
 	execute(t, server(t), "COMMENT ON DATABASE "+broken.Name()+" IS NULL")
 
 	r := inspect(t, dsn)
 	expectNames(t, "templates", r.Templates, p.Template())
 	expectNames(t, "worker databases", r.Workers, held.Name(), free.Name())
 	expectNames(t, "clones", r.Clones, c.Name())
-	expectNames(t, "kept databases", r.Kept, kept.Name())
+	expectNames(t, "kept databases", r.Kept, kept)
 	expectNames(t, "incomplete databases", r.Incomplete, broken.Name())
 	for _, d := range r.All() {
 		if d.Size < 1<<20 || d.Template != p.Template() || d.Created.Before(before) != (d.Kind == provision.Incomplete) {
@@ -90,10 +81,13 @@ func TestReportListsDatabasesByKind(t *testing.T) {
 	if n := len(r.All()); n != 6 {
 		t.Errorf("all %d databases are %v", n, names(r.All()))
 	}
+	if test := r.Kept[0].Test; test != t.Name() {
+		t.Errorf("the kept database is of %q", test)
+	}
 	expectHolder(t, r.Templates[0])
 	expectHolder(t, *r.Named(held.Name()))
 	expectHolder(t, *r.Named(c.Name()))
-	for _, name := range []string{free.Name(), kept.Name(), broken.Name()} {
+	for _, name := range []string{free.Name(), kept, broken.Name()} {
 		if h := r.Named(name).Holders; len(h) > 0 {
 			t.Errorf("%s is held by %+v", name, h)
 		}
