@@ -52,6 +52,23 @@
 // arguments are shortened; literals and arguments of statements that deal with passwords are left out. Statements that other
 // drivers or [Iso.Clone] run are not seen. A test that passes logs nothing.
 //
+// # One database for all tests of a process
+//
+// A test has a worker database of its own, so tests that run at the same time never wait for each other. With
+// [Config.Shared] they run in one, each in its own transaction, because the clones of a huge seed would cost more than that
+// is worth. Then a test waits where on any database a transaction waits for another one, and what it has locked it holds
+// until it ends:
+//
+//   - the same unique key in two tests, the same row updated or locked by two tests: the second waits for the end of the
+//     first, ten seconds at most ([Config.BeginTimeout], which becomes lock_timeout unless the DSN sets that), and fails with
+//     SQLSTATE 55P03 and a hint that says so; tests that wait for each other fail with 40P01;
+//   - CREATE, ALTER, DROP, TRUNCATE and LOCK TABLE keep all other tests from the table, or the name;
+//   - session advisory locks are everybody's, and sequences go on under the hands of all;
+//   - a test that really commits something, past all that keeps it from doing so, changes what the tests beside it see: they
+//     are told at their end, and those that come get another database.
+//
+// What a test has not committed no other sees: isolation is what it was.
+//
 // # Limits
 //
 // The transaction of a test is never committed, so what needs a real commit does not happen: LISTEN and NOTIFY, other

@@ -35,12 +35,18 @@ type Config struct {
 	// Seed fills the template after the migrations.
 	Seed Seed
 
-	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test. 0 means ten seconds.
+	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, and with Shared the
+	// wait of any statement for a lock of another test. 0 means ten seconds.
 	BeginTimeout time.Duration
 
 	// NestedTimeout bounds the wait of [Iso.Nested] for another subtest that is nested in the same parent, each anew. 0 means
 	// a minute.
 	NestedTimeout time.Duration
+
+	// Shared lets all tests of a process run in one worker database, as plain concurrent transactions, instead of one for
+	// each test that runs at the same time: for seeds so large that a clone of the template is too dear. See the package
+	// documentation for what that costs.
+	Shared bool
 
 	// KeepFailed keeps the databases of tests that fail, so that one can look at what they did: the test's transaction is
 	// committed, its worker database renamed, and the test's log says how to open it with psql. Another worker database
@@ -81,6 +87,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
+const defaultBeginTimeout = 10 * time.Second
+
 // endTimeout bounds what is left to do when a test has ended.
 const endTimeout = 30 * time.Second
 
@@ -108,7 +116,8 @@ func New(cfg Config) *Iso {
 		pool: lease.New(lease.Config{
 			Provision: prov,
 			Server:    pgserver.Config{},
-			Session:   session.Options{BeginTimeout: cfg.BeginTimeout},
+			Session:   session.Options{BeginTimeout: cmp.Or(cfg.BeginTimeout, defaultBeginTimeout)},
+			Shared:    cfg.Shared,
 		}),
 		err:           err,
 		nestedTimeout: cmp.Or(cfg.NestedTimeout, defaultNestedTimeout),
@@ -130,6 +139,8 @@ func (cfg Config) provision() (provision.Config, error) {
 		return p, errors.New("txiso: Config.Seed has a Version but nothing to run; set Run, or remove Version")
 	case cfg.BeginTimeout < 0:
 		return p, fmt.Errorf("txiso: Config.BeginTimeout is %v; set a positive duration, or none for ten seconds", cfg.BeginTimeout)
+	case cfg.KeepFailed && cfg.Shared:
+		return p, errors.New("txiso: Config has both KeepFailed and Shared, but a database that tests share cannot be kept for one of them; set one of them")
 	case cfg.MaxKept < 0:
 		return p, fmt.Errorf("txiso: Config.MaxKept is %d; set how many databases of failed tests to keep, or nothing for ten", cfg.MaxKept)
 	case cfg.NestedTimeout < 0:

@@ -21,6 +21,10 @@ type Config struct {
 	Provision provision.Config // its DSN may be empty: then the embedded server's is used
 	Server    pgserver.Config  // of the embedded server
 	Session   session.Options
+
+	// Shared puts all sessions of the pool into one worker database. Waits for locks are then bounded by
+	// Session.BeginTimeout, which must be set.
+	Shared bool
 }
 
 const (
@@ -55,16 +59,20 @@ type Pool struct {
 	failure  error
 	failedAt time.Time
 	closed   bool
+
+	joining chan struct{} // a mutex whose waiters can give up; guards common
+	common  *common       // with Config.Shared: what the next session joins
 }
 
 // New returns a pool that does nothing until it is asked for a lease.
-func New(cfg Config) *Pool { return &Pool{cfg: cfg} }
+func New(cfg Config) *Pool { return &Pool{cfg: cfg, joining: make(chan struct{}, 1)} }
 
 // Lease is a worker database and a session on it, held by one test.
 type Lease struct {
 	*session.Session
 	pool     *Pool
-	db       *provision.WorkerDB
+	db       claim
+	common   *common // db's with Config.Shared, else nil
 	returned time.Time
 	tests    int // that have ended
 }
@@ -107,6 +115,9 @@ func (p *Pool) takeIdle() *Lease {
 
 // usable reports whether the session's connection and the claim on its database have survived.
 func (l *Lease) usable(ctx context.Context) bool {
+	if l.common.isRetired() {
+		return false
+	}
 	idle := time.Since(l.returned)
 	if idle < hotFor && l.Err() == nil {
 		return true
@@ -121,7 +132,7 @@ func (p *Pool) make(ctx context.Context, logf func(string, ...any)) (*Lease, err
 
 func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, error) {
 	for {
-		db, err := prov.Lease(ctx)
+		db, common, err := p.claim(ctx, prov)
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +142,7 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 			p.mu.Lock()
 			p.leased++
 			p.mu.Unlock()
-			return &Lease{Session: s, pool: p, db: db}, nil
+			return &Lease{Session: s, pool: p, db: db, common: common}, nil
 		case !errors.Is(err, provision.ErrChanged):
 			db.Release()
 			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
@@ -143,8 +154,12 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 }
 
 // connect opens a session on a database that is as it was cloned.
-func (p *Pool) connect(ctx context.Context, db *provision.WorkerDB) (*session.Session, error) {
+func (p *Pool) connect(ctx context.Context, db claim) (*session.Session, error) {
 	cfg, opts := db.Config(), p.cfg.Session
+	if p.cfg.Shared {
+		boundLockWaits(cfg, opts.BeginTimeout)
+		opts.Hints = sharedHints(opts.BeginTimeout)
+	}
 	cfg.AfterConnect = db.Pristine
 	opts.Committed = func() {
 		ctx, done := context.WithTimeout(context.Background(), spoilTimeout)
@@ -174,6 +189,14 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 		defer done()
 		return findings, errors.Join(err, l.discard(ctx))
 	}
+	if l.common.isChanged() {
+		findings = append(findings, sharedChange)
+	}
+	if l.common.isRetired() {
+		l.leave()
+		l.giveUp()
+		return findings, nil
+	}
 	if l.tests++; l.tests%weighEvery == 1 {
 		if replaced, err := l.weigh(within); replaced {
 			return findings, err
@@ -189,9 +212,12 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 func (l *Lease) Keep(within time.Duration, test string, most int) (kept *provision.Kept, remark string, findings []string, err error) {
 	ctx, done := context.WithTimeout(context.Background(), within)
 	defer done()
-	if !l.Touched() {
+	switch {
+	case l.common != nil:
+		err = errShared
+	case !l.Touched():
 		err = session.ErrUntouched
-	} else {
+	default:
 		err = l.db.Spoil(ctx) // ahead of the commit: should this process be killed in between, nobody else gets the database
 	}
 	if err != nil {

@@ -385,14 +385,19 @@ func (s *Session) outerEnded() {
 
 // hinted adds to errors that say that something cannot run in a transaction what to do about it.
 func (s *Session) hinted(m message) message {
-	if errorField(m.body(), 'C') != "25001" || s.owner != nil && s.tx.owner == s.owner {
-		return m
+	code := errorField(m.body(), 'C')
+	hint := s.opts.Hints[code]
+	if code == "25001" && (s.owner == nil || s.tx.owner != s.owner) {
+		hint = "txiso runs every test inside a transaction that is rolled back. Give this test a private database with real commits: Clone."
 	}
 	var e pgproto3.ErrorResponse
-	if err := e.Decode(m.body()); err != nil || e.Hint != "" {
+	if hint == "" || e.Decode(m.body()) != nil {
 		return m
 	}
-	e.Hint = "txiso runs every test inside a transaction that is rolled back. Give this test a private database with real commits: Clone."
+	if e.Hint != "" && code == "25001" {
+		return m
+	}
+	e.Hint = strings.TrimSpace(e.Hint + " " + hint)
 	return encode(nil, &e)
 }
 

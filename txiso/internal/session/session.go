@@ -20,6 +20,8 @@ type Options struct {
 	// Committed is called once, before the code under test is told, when the outer transaction was ended by a statement and
 	// may have been committed. It must not use the session.
 	Committed func()
+	// Hints are added to errors of the server, by their SQLSTATE.
+	Hints map[string]string
 }
 
 const (
