@@ -69,18 +69,13 @@ var bugs = map[string]string{
 	"a cursor WITH HOLD outlives its transaction":                 staleDescription,
 	"goroutines on a pool of pgx":                                 "A portal is lost between two messages.",
 
-	"ON COMMIT DROP":                                         onCommit,
-	"ON COMMIT DELETE ROWS":                                  onCommit,
-	"a portal read in pieces":                                portals,
-	"a portal lives as long as its transaction":              portals,
-	"the portals of two connections have names of their own": portals,
-	"a statement of another connection is not found":         statementNames,
-	"SET TRANSACTION READ ONLY":                              "A message differs.",
+	"ON COMMIT DROP":        onCommit,
+	"ON COMMIT DELETE ROWS": onCommit,
+	"a statement of another connection is not found": statementNames,
 }
 
 const (
 	staleDescription = "A description of what FETCH returns is remembered from another test."
 	onCommit         = "ON COMMIT does not happen."
-	portals          = "Cursors and portals belong to the test, not to a transaction of a connection."
 	statementNames   = "Names of prepared statements are shared by connections where SQL looks at them."
 )

@@ -30,7 +30,7 @@ func (g *gen) plainControl() string {
 	case n < 12:
 		return pick(g, "rollback", "abort", "rollback work", "abort transaction", "rollback")
 	case n < 13:
-		return "show work_mem" // pending: what an AND CHAIN of a failed transaction begins
+		return pick(g, "commit and chain", "end and chain", "rollback and chain", "abort work and chain")
 	case n < 15:
 		return "savepoint " + g.savepoint()
 	case n < 17:
@@ -38,7 +38,7 @@ func (g *gen) plainControl() string {
 	case n < 18:
 		return pick(g, "release ", "release savepoint ") + g.savepoint()
 	case n < 19:
-		return "show transaction_read_only" // pending: set transaction, in batches and pipelines
+		return "set transaction " + pick(g, "read only", "read write", "read only", "isolation level serializable", "isolation level read committed", "deferrable")
 	}
 	return pick(g, "set local search_path = pg_catalog, public", "set local work_mem = 4096")
 }
@@ -48,7 +48,7 @@ func (g *gen) beginText() string {
 	if g.together {
 		return begin
 	}
-	return begin + pick(g, "", "", "", " read only") // pending: read write in a transaction that is read only
+	return begin + pick(g, "", "", "", " read only", " read write", " isolation level serializable", " isolation level repeatable read, read only")
 }
 
 func (g *gen) savepoint() string { return pick(g, "a", "b", `"A"`, `"it's ""one"""`) }
@@ -58,11 +58,8 @@ func (g *gen) several() string {
 	parts := make([]string, 2+g.IntN(4))
 	for i := range parts {
 		parts[i], _ = g.statement(true)
-		if g.has("text") && g.IntN(2) == 0 && i > 0 { // pending: a string that begins with a stray COMMIT
+		if g.has("text") && g.IntN(2) == 0 {
 			parts[i] = g.control()
-		}
-		if g.has("deferred") && (strings.Contains(strings.ToLower(parts[i]), "commit") || strings.Contains(strings.ToLower(parts[i]), "set local")) { // pending
-			parts[i] = "select 1"
 		}
 	}
 	return strings.Join(parts, pick(g, ";", "; ", ";\n"))

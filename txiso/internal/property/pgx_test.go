@@ -63,9 +63,6 @@ var (
 )
 
 func (c *pgxClient) do(o op) {
-	if strings.HasPrefix(o.SQL, "declare") && !c.open() && c.pool == nil && o.Name != exactly {
-		o.SQL = "select 1" // pending: it is allowed, as it is in a transaction
-	}
 	verb := pgxVerbs[o.Do]
 	if verb == nil && c.pool == nil {
 		verb = connVerbs[o.Do]

@@ -28,11 +28,11 @@ func (r *record) add(format string, args ...any) {
 }
 
 // firstDifference returns the first line that differs, with the operation it belongs to.
-func firstDifference(plain, txiso []string, exact bool) string {
+func firstDifference(plain, txiso []string) string {
 	head := ""
 	for i := range max(len(plain), len(txiso)) {
 		a, b := at(plain, i), at(txiso, i)
-		if a != b && (exact || !isPending(a, b)) {
+		if a != b {
 			return fmt.Sprintf("%s\n   plain: %s\n   txiso: %s", head, a, b)
 		}
 		if strings.HasPrefix(a, "#") {

@@ -80,6 +80,9 @@ var messages = map[string]func(o op) pgproto3.FrontendMessage{
 	"Sync":           func(o op) pgproto3.FrontendMessage { return &pgproto3.Sync{} },
 }
 
+// exactly is the name of groups that are sent as they are, also when they use portals that nobody has bound.
+const exactly = "exactly"
+
 // group sends the inner operations' messages in one write, and reads until all of them are answered. A Sync goes ahead of a
 // Query and to the end where it is missing: otherwise an error would decide how many answers there are.
 func (c *wireClient) group(o op) {

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
 // conn is a virtual connection: the client's end of a PostgreSQL connection whose server is the session. All fields are
@@ -35,12 +37,14 @@ type conn struct {
 	settings map[string]string // what it has set, if another connection has spoken since
 
 	statements map[string]*statement // by the name the client uses
-	portals    map[string]*statement // bound transaction control statements, by portal name
 	unnamed    *statement
-	zombie     bool      // its failed app transaction has been undone already, see transaction.go
-	waitsSince time.Time // when its BEGIN began to wait
-	site       *site     // who sent the BEGIN that is next
-	turnedAway bool      // up to its Sync, see nested.go
+	portals    map[string]*portal // by the name the client uses
+	portal     portal             // the unnamed one
+	zombie     bool               // its failed app transaction has been undone already, see transaction.go
+	chained    sqltext.Mode       // what that had from AND CHAIN
+	waitsSince time.Time          // when its BEGIN began to wait
+	site       *site              // who sent the BEGIN that is next
+	turnedAway bool               // up to its Sync, see nested.go
 }
 
 var _ net.Conn = (*conn)(nil)

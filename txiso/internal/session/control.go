@@ -250,7 +250,8 @@ func (s *Session) sendReset() {
 	s.held, s.begun, s.cleanup = false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
 	s.ddl, s.prepared, s.settings = false, false, settings{}
-	s.statements.unnamed = nil
+	s.forgetUnnamed()
+	s.portals = serverPortals{}
 }
 
 func (s *Session) sendRollback() {
@@ -263,7 +264,7 @@ func (s *Session) sendRollback() {
 	s.run(s.names.unlock)
 	s.run(s.names.discard)
 	s.statements.passing(func(name string) {
-		s.wbuf = appendClose(s.wbuf, name)
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
 		s.push(step{kind: 'C', drop: true})
 	})
 	s.wbuf = append(s.wbuf, syncMessage...)

@@ -96,7 +96,7 @@ func (s *Session) list() {
 	s.ex.collect = s.deferred.add
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, listDeferrable)
-	s.statements.unnamed = nil
+	s.forgetUnnamed()
 	s.push(step{kind: 'Q', drop: true, collect: true, end: true})
 }
 

@@ -22,6 +22,7 @@ const (
 // guard. They are random: the code under test must not be able to use them.
 type guardNames struct {
 	guard, foreign         string
+	none, fail             string // of no savepoint, and the statement that returns to it
 	set, release, rollback string
 	begin, end             string // of the outer transaction, go-txdb's
 	unlock, discard        string // what its ROLLBACK leaves
@@ -34,6 +35,8 @@ func newGuardNames() guardNames {
 	return guardNames{
 		guard:    name,
 		foreign:  name + "_f",
+		none:     name + "_none",
+		fail:     name + "_fail",
 		set:      name + "_set",
 		release:  name + "_rel",
 		rollback: name + "_rb",
@@ -54,14 +57,14 @@ func newGuardNames() guardNames {
 func (s *Session) ready(c *conn) {
 	s.openOuter()
 	if s.ex.behind != nothing {
-		s.setupTx(c)
 		return
 	}
 	if s.tx.failed && s.tx.owner != c {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
 	}
 	s.closeForeign()
-	readOnly := s.readOnlyByDefault(c)
+	s.closePortals()
+	s.modes(c) // of who spoke last: the server has not told yet what it will
 	if s.settings.of != c || s.settings.renew != nil {
 		s.adopt(c)
 	}
@@ -69,16 +72,15 @@ func (s *Session) ready(c *conn) {
 	case s.tx.owner == c:
 		s.ex.behind = transaction
 		s.openGuard()
-		s.setupTx(c)
 	case s.tx.owner != nil && s.guard == guardRunning:
 		s.ex.behind = foreignGuard
 		s.openForeign()
 	default:
 		s.ex.behind = ownGuard
 		s.openGuard()
-		if s.ex.readOnly = readOnly; readOnly {
-			s.internalQuery(setReadOnly)
-		}
+	}
+	if c.zombie {
+		s.failAgain()
 	}
 }
 
@@ -90,6 +92,28 @@ func (s *Session) openOuter() {
 		s.held, s.begun = false, true
 	}
 }
+
+// failAgain makes what has just been opened a failed transaction, like the one that its connection believes to be in. So the
+// server has the say about what can be done there, and undoes it.
+func (s *Session) failAgain() {
+	s.ex.aborted = true
+	s.internalQuery(s.names.failure())
+	s.steps.last().fails = true
+}
+
+// sendFailure makes the transaction that is open on the server a failed one.
+func (s *Session) sendFailure() {
+	if !s.ex.open {
+		s.internalQuery(s.names.failure())
+		s.steps.last().fails = true
+		return
+	}
+	s.prepareGuards()
+	s.runStep(s.names.fail, step{drop: true, fails: true}) // the client's unnamed statement stays
+}
+
+// failure is a statement that fails.
+func (n *guardNames) failure() string { return "ROLLBACK TO " + n.none }
 
 // behind tells what an exchange's statements run behind.
 type behind uint8
@@ -194,13 +218,13 @@ func (s *Session) forgetSchema() {
 	}
 }
 
-// settle notes how the exchange that is over has left its guard.
-func (s *Session) settle() {
+// settle notes how the exchange of c, which is over, has left its guard.
+func (s *Session) settle(c *conn) {
 	state := guardDone
 	switch {
-	case s.ex.failed:
+	case s.ex.failed, s.ex.aborted:
 		state = guardFailed
-	case !s.ex.writes && !s.ex.readOnly:
+	case !s.ex.writes:
 		state = guardClean
 	}
 	if s.ex.behind == foreignGuard && s.ex.wrote && !s.ex.failed {
@@ -212,6 +236,9 @@ func (s *Session) settle() {
 	s.end(state)
 	if s.ex.failed {
 		s.forgetSchema()
+	}
+	if s.tx.owner != c {
+		c.endPortals()
 	}
 	if s.tx.abandoned {
 		s.rollback()
@@ -230,13 +257,14 @@ func (s *Session) prepareGuards() {
 	s.prepareInternal(s.names.set, "SAVEPOINT "+s.names.guard)
 	s.prepareInternal(s.names.release, "RELEASE "+s.names.guard)
 	s.prepareInternal(s.names.rollback, "ROLLBACK TO "+s.names.guard)
+	s.prepareInternal(s.names.fail, s.names.failure())
 	s.prepareInternal(s.names.check, "SET CONSTRAINTS ALL IMMEDIATE")
 	s.deferred.changed = true
 }
 
 // prepareInternal prepares a statement anew. It closes the name first, which is no error when there is none.
 func (s *Session) prepareInternal(name, sql string) {
-	s.wbuf = appendClose(s.wbuf, name)
+	s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
 	s.push(step{kind: 'C', drop: true})
 	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
 	s.push(step{kind: 'P', drop: true, name: name})
@@ -246,6 +274,7 @@ func (s *Session) prepareInternal(name, sql string) {
 func (s *Session) run(name string) { s.runStep(name, step{drop: true}) }
 
 func (s *Session) runStep(name string, st step) {
+	s.portals.unnamed = nil
 	s.wbuf = append(s.wbuf, 'B')
 	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+1+len(name)+1+6))
 	s.wbuf = append(s.wbuf, 0)
@@ -262,5 +291,11 @@ func (s *Session) runStep(name string, st step) {
 func (s *Session) internalQuery(sql string) {
 	s.wbuf = appendQuery(s.wbuf, sql)
 	s.push(step{kind: 'Q', drop: true, quiet: !s.ex.tell})
+	s.forgetUnnamed()
+}
+
+// forgetUnnamed is called for every Query: the server drops its unnamed statement and portal.
+func (s *Session) forgetUnnamed() {
 	s.statements.unnamed = nil
+	s.portals.unnamed = nil
 }

@@ -23,12 +23,14 @@ func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 	locals := &s.tx.locals
 	switch {
-	case s.tx.owner != c && s.ex.behind == ownGuard:
+	case s.tx.owner != c && s.ex.behind == ownGuard && !s.ex.aborted:
 		locals = &s.ex.locals
 	case s.tx.owner != c || s.tx.failed:
 		return
 	}
 	switch st.Kind {
+	case sqltext.Savepoint:
+		s.modes(c).nested = true
 	case sqltext.Declare:
 		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
 	case sqltext.Set: // outlives the transaction, whatever was local before

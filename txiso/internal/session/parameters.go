@@ -141,7 +141,7 @@ func (s *Session) grant(c *conn) {
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, sql)
 	s.push(step{kind: 'Q', drop: true, quiet: true, grant: true, end: true})
-	s.statements.unnamed = nil
+	s.forgetUnnamed()
 }
 
 // granted greets c, or tells what the server thinks of its wish.

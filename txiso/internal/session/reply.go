@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -25,12 +26,15 @@ type step struct {
 	quiet   bool // nobody is told of settings that it changes
 	grant   bool // of a wish: an error is the end of its connection
 	rows    func(row []byte)
+	fails   bool // it is an error: one of ours, or one that the server was made to tell
 	inject  []byte
 
-	conn    *conn // of a Parse
-	name    string
-	backend *backendStatement // of a Parse or Describe
+	conn    *conn             // of a Parse or Close
+	name    string            // of the statement or portal
+	server  string            // the server's name for it, of a Bind, Describe, Execute or Close that uses another
+	backend *backendStatement // of a Parse, Close or Describe
 	unnamed *statement        // of a Describe
+	was     *statement        // of a Parse of an unnamed statement, or a Close: what the name stood for
 }
 
 // steps is a queue.
@@ -148,6 +152,9 @@ func (s *Session) parameter(m message) {
 	if s.steps.len() > 0 && s.steps.first().quiet {
 		return
 	}
+	if s.ex.behind == ownGuard && slices.Contains(s.ex.locals, strings.ToLower(name)) {
+		return // it has its old value again when the exchange is over
+	}
 	s.tx.reported = s.tx.reported || s.tx.owner != nil
 	s.deliverHeld()
 	s.deliver(m)
@@ -178,7 +185,7 @@ func (s *Session) answer(m message) {
 	if st.ends(m.kind()) {
 		done := s.steps.pop()
 		if done.kind == 'P' {
-			s.parsed(done, true)
+			s.parsed(done)
 		}
 		s.inject()
 	}
@@ -204,7 +211,9 @@ func (st *step) ends(kind byte) bool {
 // inject delivers what is due of ours.
 func (s *Session) inject() {
 	for s.steps.len() > 0 && s.steps.first().kind == 0 {
-		s.deliver(s.steps.pop().inject)
+		st := s.steps.pop()
+		s.deliver(st.inject)
+		s.ex.failed = s.ex.failed || st.fails
 	}
 }
 
@@ -303,6 +312,11 @@ func (s *Session) errorResponse(m message) {
 	}
 	st := *s.steps.first()
 	switch {
+	case st.fails && st.kind != 'Q':
+		s.skipToSync()
+		return
+	case st.fails:
+		return
 	case st.syntax && errorField(m.body(), 'P') == "":
 		s.skipToSync()
 		return
@@ -322,7 +336,7 @@ func (s *Session) errorResponse(m message) {
 	default:
 		s.recordLate(m)
 		s.deliverHeld()
-		s.deliver(s.hinted(m))
+		s.deliver(st.renamed(s.hinted(m)))
 		if errorField(m.body(), 'C') == "0A000" {
 			s.statements.invalidate() // "cached plan must not change result type"
 		}
@@ -334,15 +348,30 @@ func (s *Session) errorResponse(m message) {
 	}
 }
 
-// skipToSync drops the steps the server will not answer after an error in the extended protocol.
+// skipToSync drops the steps the server will not answer after an error in the extended protocol. What was noted when they
+// were sent is taken back, the last first.
 func (s *Session) skipToSync() {
-	for s.steps.len() > 0 && s.steps.first().kind != 'S' {
-		if st := s.steps.pop(); st.kind == 'P' {
-			s.parsed(st, false)
-		}
+	pending := s.steps.queue[s.steps.head:]
+	n := slices.IndexFunc(pending, func(st step) bool { return st.kind == 'S' })
+	if n < 0 {
+		n = len(pending)
+		s.ex.skipping = s.ex.open // it has not been sent yet
 	}
-	if s.steps.len() == 0 && s.ex.open { // it has not been sent yet
-		s.ex.skipping = true
+	for i := n - 1; i >= 0; i-- {
+		s.unanswered(pending[i], i == 0)
+	}
+	for range n {
+		s.steps.pop()
+	}
+}
+
+// unanswered is called for a step that the server has skipped, or answered with an error.
+func (s *Session) unanswered(st step, failed bool) {
+	switch {
+	case st.kind == 'P':
+		s.notParsed(st, failed)
+	case st.was != nil:
+		s.notClosed(st)
 	}
 }
 
@@ -364,9 +393,6 @@ func (s *Session) readyForQuery(status byte) {
 		case s.ex.syntax && !s.ex.failed: // the failure is undone next
 		case s.tx.owner == c:
 			s.tx.failed = status == 'E'
-			fallthrough
-		default:
-			s.ex.failed = s.ex.failed || status == 'E'
 		}
 	}
 	s.inject()
@@ -398,6 +424,27 @@ func (s *Session) hinted(m message) message {
 		return m
 	}
 	e.Hint = strings.TrimSpace(e.Hint + " " + hint)
+	return encode(nil, &e)
+}
+
+// as notes the names of what the step is about.
+func (st step) as(client []byte, server string) step {
+	if string(client) != server {
+		st.name, st.server = string(client), server
+	}
+	return st
+}
+
+// renamed gives a statement or portal the client's name for it in an error, where the server knows another.
+func (st *step) renamed(m message) message {
+	if st.server == "" {
+		return m
+	}
+	var e pgproto3.ErrorResponse
+	if err := e.Decode(m.body()); err != nil {
+		return m
+	}
+	e.Message = strings.ReplaceAll(e.Message, `"`+st.server+`"`, `"`+st.name+`"`)
 	return encode(nil, &e)
 }
 

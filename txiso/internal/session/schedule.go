@@ -16,7 +16,9 @@ type exchange struct {
 	paused      bool     // nothing more may be sent before the server has answered
 	bound       bool     // something went to the server whose answer is still to come
 	skipping    bool     // an error was answered here: everything up to Sync is to be ignored
-	failed      bool     // the server answered with an error
+	failed      bool     // it was answered with an error
+	aborted     bool     // it is of a zombie, see ready
+	modes       txModes  // of the transaction that it is by itself
 	copyIn      bool     // the server wants CopyData
 	alone       bool     // nothing may be sent behind it ahead of time
 	writes      bool     // it may have changed data
@@ -36,7 +38,6 @@ type exchange struct {
 	sets        []string                // settings that it changes for the session
 	resets      bool                    // it gives settings their defaults
 	park        []string                // settings that are to be parked behind it
-	readOnly    bool                    // it is, by default
 	tell        bool                    // a transaction has ended that had changed settings the client is told about
 	granting    bool                    // it is the grant of a wish
 	refusal     *pgproto3.ErrorResponse // of the wish
@@ -110,7 +111,7 @@ func (s *Session) finish() {
 	s.journal.finish()
 	s.owner = nil
 	s.settleSettings(c)
-	s.settle()
+	s.settle(c)
 	if !c.eof {
 		c.in = appendReady(c.in, s.status(c))
 	}

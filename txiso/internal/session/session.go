@@ -75,6 +75,7 @@ type Session struct {
 	settings   settings
 	locals     int // transactions that have used SET LOCAL
 	statements statementCache
+	portals    serverPortals
 	deferred   deferredConstraints
 	ddl        bool // this lease has changed the schema
 	prepared   bool // this lease has run a PREPARE

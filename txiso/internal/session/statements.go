@@ -11,29 +11,21 @@ import (
 
 // statement is a prepared statement as one virtual connection sees it.
 type statement struct {
-	backend *backendStatement // nil for transaction control, which never reaches the server
-	control sqltext.Statement
-	text    string // of control
-	parse   []byte // the Parse message of an unnamed statement
-	types   []byte // the body of its ParameterDescription, once known
-	writes  bool
-	set     bool                // SET CONSTRAINTS
-	state   []sqltext.Statement // what it does to the state of the session
-	alone   bool
+	*meaning
+	backend *backendStatement // nil for the unnamed statement
+	parse   []byte            // the Parse message of an unnamed statement
+	types   []byte            // the body of its ParameterDescription, once known
 }
 
 // backendStatement is a prepared statement on the server. The virtual connections share them, and they outlive the
 // tests: a statement that is known is not parsed and described again.
 type backendStatement struct {
+	*meaning
 	name     string
 	key      string // query and parameter types
 	prepared bool   // the server knows it
 	describe []byte // the answer to Describe, once known
-	writes   bool
-	set      bool
-	alone    bool
-	lasting  bool // it means the same as long as the schema is the same, so that others may use it
-	state    []sqltext.Statement
+	lasting  bool   // it means the same as long as the schema is the same, so that others may use it
 }
 
 // statementCache knows what is prepared on the server.
@@ -89,54 +81,24 @@ func (s *Session) parse(c *conn, m message) {
 		s.forward(c, m, step{kind: 'P'}) // malformed: let the server say so
 		return
 	}
-	kind, single := sqltext.Simple(text(rest))
-	if mayControl(kind) && single && s.parseControl(c, string(name), rest) {
+	if len(name) > 0 {
+		s.parseNamed(c, string(name), rest)
 		return
 	}
-	if c.zombie {
-		s.emitAborted(c)
-		return
-	}
-	if len(name) == 0 {
-		c.unnamed = &statement{
-			state: stateOf(kind, text(rest)), parse: bytes.Clone(m), writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
-		}
-		s.forward(c, m, step{kind: 'P', conn: c})
-		s.statements.unnamed = c
-		return
-	}
-	s.parseNamed(c, string(name), rest, kind)
+	s.ready(c)
+	s.noteParse(c, text(rest))
+	st := step{kind: 'P', conn: c, was: c.unnamed}
+	c.unnamed = &statement{meaning: meaningOf(text(rest)), parse: bytes.Clone(m)}
+	s.forward(c, m, st)
+	s.statements.unnamed = c
 }
 
-// parseControl keeps a transaction control statement to itself. It reports whether st is one.
-func (s *Session) parseControl(c *conn, name string, rest []byte) bool {
-	query := strings.Clone(text(rest)) // the message goes, the statement stays
-	st := sqltext.Statements(nil, query)[0]
-	switch st.Kind {
-	case sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo:
-		if s.tx.owner == c || c.zombie && st.Kind != sqltext.RollbackTo {
-			return false
-		}
-	case sqltext.SetConstraints, sqltext.SetLocal, sqltext.SetTransaction:
-		if s.tx.owner == c && (st.Kind != sqltext.SetTransaction || s.guard == guardRunning) {
-			return false
-		}
+// noteParse notes that the server reads a statement of c.
+func (s *Session) noteParse(c *conn, sql string) {
+	if modes := s.modes(c); !modes.queried {
+		kind, _ := sqltext.Simple(sql)
+		modes.queried = queriesWhenParsed(kind)
 	}
-	stmt := &statement{control: st, text: st.Text(query)}
-	if s.status(c) == 'E' && st.Kind != sqltext.Commit && st.Kind != sqltext.Rollback && st.Kind != sqltext.RollbackTo {
-		s.emitAborted(c)
-		return true
-	}
-	if name == "" {
-		c.unnamed = stmt
-	} else if _, taken := c.statements[name]; taken {
-		s.emitError(c, pgError("42P05", fmt.Sprintf("prepared statement %q already exists", name)))
-		return true
-	} else {
-		c.remember(name, stmt)
-	}
-	s.emitBytes(c, []byte{'1', 0, 0, 0, 4})
-	return true
 }
 
 func (c *conn) remember(name string, stmt *statement) {
@@ -146,14 +108,10 @@ func (c *conn) remember(name string, stmt *statement) {
 	c.statements[name] = stmt
 }
 
-func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kind) {
+func (s *Session) parseNamed(c *conn, name string, rest []byte) {
+	s.noteParse(c, text(rest))
 	if had := c.statements[name]; had != nil {
-		if had.backend == nil || had.backend.name != name {
-			s.emitError(c, pgError("42P05", fmt.Sprintf("prepared statement %q already exists", name)))
-			return
-		}
-		s.ensure(c, had.backend)
-		s.sendParse(c, had.backend.name, rest, step{kind: 'P'}) // the server refuses it, in its own words
+		s.parseTaken(c, name, rest, had)
 		return
 	}
 	named := namedByQuery(name)
@@ -163,31 +121,27 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte, kind sqltext.Kin
 		s.emitBytes(c, []byte{'1', 0, 0, 0, 4})
 		return
 	}
+	kind, _ := sqltext.Simple(text(rest))
 	b = &backendStatement{
-		name: s.statements.freeName(name), key: string(rest), prepared: true,
-		writes: writes(kind, text(rest)), set: kind == sqltext.SetConstraints, alone: alone(kind),
-		state: stateOf(kind, text(rest)), lasting: named && lasts(kind),
+		meaning: meaningOf(text(rest)), name: s.statements.freeName(name), key: string(rest), prepared: true, lasting: named && lasts(kind),
 	}
 	s.statements.names[b.name] = b
 	c.remember(name, b.statement())
 	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, name: name, backend: b})
 }
 
-// stateOf returns what a prepared statement does to the state of the session, apart from the database.
-func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
-	switch kind {
-	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare:
-		return sqltext.Statements(nil, strings.Clone(sql))
+// parseTaken lets the server refuse a Parse, in its own words: it knows a statement by that name, c's or another's.
+func (s *Session) parseTaken(c *conn, name string, rest []byte, had *statement) {
+	taken := s.statements.names[name]
+	if had.backend.name == name {
+		taken = had.backend
 	}
-	return configCalls(writes(kind, sql), sql)
-}
-
-// configCalls returns the settings that calls of set_config in a statement change.
-func configCalls(writes bool, sql string) []sqltext.Statement {
-	if !writes { // as all that call it do, by the look of it
-		return nil
+	if taken == nil {
+		s.emitError(c, pgError("42P05", fmt.Sprintf("prepared statement %q already exists", name)))
+		return
 	}
-	return sqltext.Settings(sql)
+	s.ensure(c, taken)
+	s.sendParse(c, name, rest, step{kind: 'P'})
 }
 
 // namedByQuery reports that pgx has made the name from the query. Such a name means the same for everybody; others are the
@@ -198,11 +152,11 @@ func namedByQuery(name string) bool {
 
 // lasts reports that a statement of this kind means the same as long as the schema is the same.
 func lasts(k sqltext.Kind) bool {
-	return k == sqltext.Select || k == sqltext.With || k == sqltext.Write
+	return k == sqltext.Select || k == sqltext.Show || k == sqltext.With || k == sqltext.Write
 }
 
 func (b *backendStatement) statement() *statement {
-	return &statement{backend: b, state: b.state, writes: b.writes, set: b.set, alone: b.alone}
+	return &statement{meaning: b.meaning, backend: b}
 }
 
 // sendParse sends a Parse message with another name. rest is the message behind the name.
@@ -220,13 +174,16 @@ func appendParse(b []byte, name string, rest []byte) []byte {
 	return append(b, rest...)
 }
 
-// parsed is called when the server has accepted (or not) the Parse of a step.
-func (s *Session) parsed(st step, ok bool) {
+// parsed is called when the server has accepted the Parse of a step.
+func (s *Session) parsed(st step) {
+	if st.conn != nil && st.backend != nil && st.backend.lasting && len(s.statements.byKey) < maxStatements {
+		s.statements.byKey[st.backend.key] = st.backend
+	}
+}
+
+// notParsed is called when the server has refused the Parse of a step (failed), or skipped it behind an error.
+func (s *Session) notParsed(st step, failed bool) {
 	switch {
-	case st.backend != nil && ok:
-		if st.conn != nil && st.backend.lasting && len(s.statements.byKey) < maxStatements {
-			s.statements.byKey[st.backend.key] = st.backend
-		}
 	case st.backend != nil:
 		st.backend.prepared = false
 		if s.statements.names[st.backend.name] == st.backend {
@@ -238,12 +195,28 @@ func (s *Session) parsed(st step, ok bool) {
 		if stmt := st.conn.statements[st.name]; stmt != nil && stmt.backend == st.backend {
 			delete(st.conn.statements, st.name)
 		}
-	case st.drop && st.name != "" && !ok: // one of the session's own, behind an error
+	case st.conn != nil:
+		if st.conn.unnamed = st.was; failed {
+			st.conn.unnamed = nil // as on the server
+		}
+		s.statements.unnamed = nil
+	case st.drop && st.name != "": // one of the session's own, behind an error
 		s.names.prepared = s.names.prepared && st.name == s.names.restore
 		s.deferred.changed = true
-	case st.conn != nil && !ok:
-		st.conn.unnamed = nil
+	default:
 		s.statements.unnamed = nil
+	}
+}
+
+// notClosed is called when the server has skipped the Close of a step behind an error.
+func (s *Session) notClosed(st step) {
+	if st.name == "" {
+		st.conn.unnamed = st.was
+		return
+	}
+	st.conn.remember(st.name, st.was)
+	if b := st.was.backend; b.prepared && !b.lasting {
+		s.statements.names[b.name] = b
 	}
 }
 
@@ -257,23 +230,16 @@ func (s *Session) ensure(c *conn, b *backendStatement) {
 	s.statements.names[b.name] = b
 	s.ready(c)
 	s.bind()
-	s.wbuf = appendClose(s.wbuf, b.name)
+	s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
 	s.push(step{kind: 'C', drop: true})
 	s.wbuf = appendParse(s.wbuf, b.name, []byte(b.key))
 	s.push(step{kind: 'P', drop: true, tell: true, backend: b})
 }
 
-func appendClose(b []byte, name string) []byte {
-	b = append(b, 'C')
-	b = binary.BigEndian.AppendUint32(b, uint32(4+1+len(name)+1))
-	b = append(b, 'S')
-	return append(append(b, name...), 0)
-}
-
 // ensureUnnamed makes the server's unnamed statement be c's.
 func (s *Session) ensureUnnamed(c *conn) {
 	s.ready(c) // may make the server drop it
-	if s.statements.unnamed == c || c.unnamed == nil || c.unnamed.parse == nil {
+	if s.statements.unnamed == c || c.unnamed == nil {
 		return
 	}
 	s.bind()
@@ -290,23 +256,17 @@ func (c *conn) lookup(name []byte) *statement {
 	return c.statements[string(name)]
 }
 
-// boundStatement returns the transaction control statement that a Bind message is about, or nil.
+// boundStatement returns the statement that a Bind message is about, or nil.
 func (c *conn) boundStatement(m message) *statement {
 	_, rest, ok := bytes.Cut(m.body(), []byte{0})
 	if !ok {
 		return nil
 	}
-	name, _, ok := bytes.Cut(rest, []byte{0})
-	if stmt := c.lookup(name); ok && stmt != nil && stmt.isControl() {
-		return stmt
-	}
-	return nil
+	name, _, _ := bytes.Cut(rest, []byte{0})
+	return c.lookup(name)
 }
 
-// lasting reports whether the server may keep st when its connection is done with it.
-func (st *statement) lasting() bool { return st.backend == nil || st.backend.lasting }
-
-// query is the text of a statement that is no transaction control, and possibly more.
+// query is the text of a statement, and possibly more.
 func (st *statement) query() string {
 	if st.backend != nil {
 		return st.backend.key
@@ -314,79 +274,11 @@ func (st *statement) query() string {
 	return text(message(st.parse).body()[1:])
 }
 
-func (st *statement) isControl() bool { return st.backend == nil && st.parse == nil }
-
-func (s *Session) bindMessage(c *conn, m message) {
-	portal, rest, _ := bytes.Cut(m.body(), []byte{0})
-	name, rest, ok := bytes.Cut(rest, []byte{0})
-	stmt := c.lookup(name)
-	switch {
-	case stmt != nil && stmt.isControl():
-		if c.portals == nil {
-			c.portals = make(map[string]*statement)
-		}
-		c.portals[string(portal)] = stmt
-		s.emitBytes(c, []byte{'2', 0, 0, 0, 4})
-		return
-	case c.zombie:
-		s.emitAborted(c)
-		return
-	}
-	delete(c.portals, string(portal))
-	if stmt == nil || !ok { // let the server say that there is no such statement
-		s.bindUnknown(c, portal, name, rest, m, ok)
-		return
-	}
-	s.noteWrites(stmt.writes)
-	s.ex.alone = s.ex.alone || stmt.alone
-	s.tx.constraints = s.tx.constraints || stmt.set
-	s.noteTx(c)
-	if stmt.state != nil || s.settings.parked != nil {
-		s.ready(c)
-		s.noteState(c, stmt.state)
-		s.unpark(c, stmt.query())
-	}
-	if stmt.backend == nil {
-		s.ensureUnnamed(c)
-		s.forward(c, m, step{kind: 'B'})
-		return
-	}
-	s.ensure(c, stmt.backend)
-	if string(name) == stmt.backend.name {
-		s.forward(c, m, step{kind: 'B'})
-		return
-	}
-	s.sendBind(c, portal, stmt.backend.name, rest)
-}
-
-// bindUnknown binds a statement that this connection has not prepared with Parse: one of SQL's PREPARE, which the server
-// knows by that name, or none. A statement that another connection prepared under that name must not be found.
-func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, m message, wellFormed bool) {
-	s.noteWrites(true)
-	s.noteTx(c)
-	if !wellFormed || s.statements.names[string(name)] == nil && len(name) > 0 {
-		s.forward(c, m, step{kind: 'B'})
-		return
-	}
-	s.emitError(c, pgError("26000", missing(name)))
-}
-
 func missing(name []byte) string {
 	if len(name) == 0 {
 		return "unnamed prepared statement does not exist"
 	}
 	return fmt.Sprintf("prepared statement %q does not exist", name)
-}
-
-func (s *Session) sendBind(c *conn, portal []byte, name string, rest []byte) {
-	s.ready(c)
-	s.bind()
-	s.wbuf = append(s.wbuf, 'B')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(portal)+1+len(name)+1+len(rest)))
-	s.wbuf = append(append(s.wbuf, portal...), 0)
-	s.wbuf = append(append(s.wbuf, name...), 0)
-	s.wbuf = append(s.wbuf, rest...)
-	s.push(step{kind: 'B'})
 }
 
 func (s *Session) describe(c *conn, m message) {
@@ -397,19 +289,16 @@ func (s *Session) describe(c *conn, m message) {
 	}
 	name := bytes.TrimSuffix(body[1:], []byte{0})
 	if body[0] == 'P' {
-		if c.portals[string(name)] != nil {
-			s.emitBytes(c, []byte{'n', 0, 0, 0, 4})
+		p, err := s.lookupPortal(c, name)
+		if err != nil {
+			s.emitNoPortal(c, name, err)
 			return
 		}
-		s.forward(c, m, step{kind: 'D'})
+		s.forwardPortal(c, m, name, p)
 		return
 	}
 	stmt := c.lookup(name)
 	switch {
-	case stmt != nil && stmt.isControl():
-		s.emitBytes(c, []byte{'t', 0, 0, 0, 6, 0, 0, 'n', 0, 0, 0, 4})
-	case c.zombie:
-		s.emitAborted(c)
 	case stmt == nil && (len(name) == 0 || s.statements.names[string(name)] != nil):
 		s.emitError(c, pgError("26000", missing(name)))
 	case stmt == nil:
@@ -431,32 +320,8 @@ func (s *Session) describeNamed(c *conn, b *backendStatement) {
 	s.ensure(c, b)
 	s.ready(c)
 	s.bind()
-	s.wbuf = append(s.wbuf, 'D')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+1+len(b.name)+1))
-	s.wbuf = append(s.wbuf, 'S')
-	s.wbuf = append(append(s.wbuf, b.name...), 0)
+	s.wbuf = appendNamed(s.wbuf, 'D', 'S', b.name)
 	s.push(step{kind: 'D', backend: b})
-}
-
-// execute returns true when the portal is transaction control that has to wait for what is ahead of it.
-func (s *Session) execute(c *conn, m message) (paused bool) {
-	portal, _, _ := bytes.Cut(m.body(), []byte{0})
-	stmt := c.portals[string(portal)]
-	if stmt == nil {
-		if c.zombie {
-			s.emitAborted(c)
-			return false
-		}
-		s.forward(c, m, step{kind: 'E'})
-		return false
-	}
-	if s.ex.bound { // the server's answers so far decide what it does
-		s.ex.pending = stmt
-		s.wbuf = append(s.wbuf, syncMessage...)
-		s.push(step{kind: 'S', end: true})
-		return true
-	}
-	return s.transact(c, stmt.control, stmt.text)
 }
 
 func (s *Session) closeMessage(c *conn, m message) {
@@ -466,26 +331,38 @@ func (s *Session) closeMessage(c *conn, m message) {
 		return
 	}
 	name := bytes.TrimSuffix(body[1:], []byte{0})
-	closed := []byte{'3', 0, 0, 0, 4}
+	if body[0] == 'P' {
+		s.closePortal(c, m, name)
+		return
+	}
+	had := c.lookup(name)
+	st := step{kind: 'C', conn: c, name: string(name), was: had}
 	switch {
-	case body[0] == 'P' && c.portals[string(name)] != nil:
-		delete(c.portals, string(name))
-		s.emitBytes(c, closed)
-	case body[0] == 'S' && len(name) == 0:
+	case len(name) == 0:
 		c.unnamed = nil
-		s.emitBytes(c, closed)
-	case body[0] == 'S' && c.statements[string(name)] != nil && !c.statements[string(name)].lasting():
-		b := c.statements[string(name)].backend
+		s.emitClosed(c, st)
+	case had != nil && !had.backend.lasting:
 		delete(c.statements, string(name))
-		delete(s.statements.names, b.name)
+		delete(s.statements.names, had.backend.name)
 		s.ready(c)
 		s.bind()
-		s.wbuf = appendClose(s.wbuf, b.name)
-		s.push(step{kind: 'C'})
-	case body[0] == 'S' && c.statements[string(name)] != nil, body[0] == 'S' && s.statements.names[string(name)] != nil:
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', had.backend.name)
+		s.push(st)
+	case had != nil, s.statements.names[string(name)] != nil:
 		delete(c.statements, string(name)) // the server keeps it for the next who wants it
-		s.emitBytes(c, closed)
+		s.emitClosed(c, st)
 	default:
 		s.forward(c, m, step{kind: 'C'})
 	}
+}
+
+// emitClosed answers a Close in the place of the server. st takes it back if an error turns out to be ahead of it.
+func (s *Session) emitClosed(c *conn, st step) {
+	closed := []byte{'3', 0, 0, 0, 4}
+	if !s.ex.bound {
+		c.in = append(c.in, closed...)
+		return
+	}
+	st.kind, st.inject = 0, closed
+	s.push(st)
 }

@@ -15,8 +15,7 @@ type appTx struct {
 	owner         *conn
 	abandoned     bool // its connection is gone; it ends with the exchange that runs inside it
 	failed        bool // as after an error in a real transaction
-	modes         sqltext.Statement
-	setup         string   // statement that is due before the first statement
+	modes         txModes
 	wrote         bool     // deferred constraints may have to be checked at COMMIT
 	constraints   bool     // SET CONSTRAINTS was used
 	locals        []string // settings of SET LOCAL
@@ -56,13 +55,13 @@ func (s *Session) transact(c *conn, st sqltext.Statement, text string) (waits bo
 	case sqltext.Rollback:
 		s.controlRollback(c, st, inTx)
 	case sqltext.Savepoint:
-		s.blockOnly(c, "SAVEPOINT")
+		s.emitBlockOnly(c, "SAVEPOINT")
 	case sqltext.Release:
-		s.blockOnly(c, "RELEASE SAVEPOINT")
+		s.emitBlockOnly(c, "RELEASE SAVEPOINT")
 	case sqltext.RollbackTo:
 		s.controlRollbackTo(c, st)
-	case sqltext.SetTransaction, sqltext.SetLocal, sqltext.SetConstraints:
-		s.controlSet(c, st)
+	case sqltext.SetTransaction:
+		s.controlModes(c, st)
 	case sqltext.PrepareTransaction:
 		s.emitError(c, &pgproto3.ErrorResponse{
 			Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "0A000",
@@ -76,33 +75,30 @@ func (s *Session) transact(c *conn, st sqltext.Statement, text string) (waits bo
 // controls reports whether st must not reach the server as it is, given what c is in.
 func (s *Session) controls(c *conn, st sqltext.Statement) bool {
 	switch st.Kind {
-	case sqltext.Begin, sqltext.Commit, sqltext.Rollback, sqltext.PrepareTransaction:
+	case sqltext.Commit, sqltext.Rollback, sqltext.PrepareTransaction:
 		return true
-	case sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo:
+	case sqltext.Begin:
+		return s.status(c) != 'E'
+	case sqltext.Savepoint, sqltext.Release:
+		return s.status(c) == 'I'
+	case sqltext.RollbackTo:
 		return s.tx.owner != c
 	case sqltext.SetTransaction:
-		if s.ex.strings.several && s.tx.owner == nil {
-			return st.Mode.Isolation != sqltext.DefaultIsolation
-		}
-		return s.tx.owner != c || s.guard != guardRunning && st.Mode.Isolation != sqltext.DefaultIsolation
-	case sqltext.SetLocal, sqltext.SetConstraints:
-		return s.tx.owner != c && !c.zombie && !s.ex.strings.several // a string of several statements is a transaction, too
+		return s.status(c) != 'E' && st.Name == "" // that of a snapshot is the server's to refuse
 	}
 	return false
 }
 
 func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx bool) {
-	switch {
-	case s.status(c) == 'E':
-		s.emitAborted(c)
+	if inTx {
+		s.emit(c, pgWarning("25001", "there is already a transaction in progress")) // the modes count all the same
+	}
+	if e := s.modes(c).change(st.Mode); e != nil {
+		s.emitError(c, e)
 		return
-	case inTx:
-		s.emit(c, pgWarning("25001", "there is already a transaction in progress"))
-		if st.Mode.Access == sqltext.ReadOnly { // the modes count all the same
-			s.tx.setup = setReadOnly
-		}
-	default:
-		s.begin(c, st)
+	}
+	if !inTx {
+		s.begin(c, s.ex.modes)
 		s.tx.began = c.site
 	}
 	tag := "BEGIN"
@@ -112,40 +108,24 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 	s.emitComplete(c, tag)
 }
 
-// begin opens an app transaction of c. The isolation level changes nothing: nobody else uses this database, so every
-// level's promises are kept by the lowest.
-func (s *Session) begin(c *conn, modes sqltext.Statement) {
+// begin opens an app transaction of c.
+func (s *Session) begin(c *conn, modes txModes) {
 	s.tx = appTx{owner: c, modes: modes, began: s.tx.began}
 	if s.ex.behind == ownGuard { // in a string of several statements: those ahead of it belong to it
 		s.ex.behind = transaction
 		s.tx.wrote = s.ex.writes
+		s.tx.constraints = s.ex.constraints
+		s.tx.locals, s.ex.locals = s.ex.locals, nil
 	}
-	switch access := modes.Mode.Access; {
-	case access == sqltext.ReadOnly, access == sqltext.DefaultAccess && s.readOnlyByDefault(c):
-		s.tx.setup = setReadOnly
-	case access == sqltext.ReadWrite:
-		s.tx.setup = "SET TRANSACTION READ WRITE"
-	}
-}
-
-// setupTx sends what c's app transaction needs ahead of its first statement.
-func (s *Session) setupTx(c *conn) {
-	if s.tx.owner == c && s.tx.setup != "" {
-		s.internalQuery(s.tx.setup)
-		s.tx.setup = ""
-	}
+	s.ex.modes = txModes{}
 }
 
 func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits bool) {
 	switch {
 	case !inTx && st.Chain:
 		s.emitError(c, pgError("25P01", "COMMIT AND CHAIN can only be used in transaction blocks"))
-	case !inTx && s.implicit() && s.wantsCheck(c):
-		s.ex.commit = &commit{implicit: true}
-		s.checkNow()
-		return true
 	case !inTx:
-		s.committedAhead(c)
+		return s.commitAhead(c)
 	case s.status(c) == 'E':
 		s.endFailed(c, st.Chain)
 		s.emitComplete(c, "ROLLBACK")
@@ -159,11 +139,31 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	return false
 }
 
-// committedAhead answers a COMMIT outside a transaction, which in a string of several statements ends what is ahead of it.
-func (s *Session) committedAhead(c *conn) {
-	s.end(guardDone)
+// commitAhead answers a COMMIT outside a transaction, which in a string of several statements ends what is ahead of it.
+func (s *Session) commitAhead(c *conn) (waits bool) {
 	s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
+	if s.implicit() && s.wantsCheck(c) {
+		s.ex.commit = &commit{implicit: true}
+		s.checkNow()
+		return true
+	}
+	s.committedAhead(c)
+	return false
+}
+
+func (s *Session) committedAhead(c *conn) {
+	if s.ex.behind == ownGuard {
+		s.endLocals(s.ex.locals)
+	}
+	s.endAhead(c, guardDone)
 	s.emitComplete(c, "COMMIT")
+}
+
+// endAhead ends the transaction that the statements so far of c's exchange are.
+func (s *Session) endAhead(c *conn, state guardState) {
+	s.end(state)
+	s.ex.locals, s.ex.constraints, s.ex.aborted, s.ex.modes = nil, false, false, txModes{}
+	c.endPortals()
 }
 
 // committed ends c's app transaction successfully.
@@ -182,7 +182,7 @@ func (s *Session) controlRollback(c *conn, st sqltext.Statement, inTx bool) {
 		s.emitError(c, pgError("25P01", "ROLLBACK AND CHAIN can only be used in transaction blocks"))
 		return
 	case !inTx:
-		s.end(guardFailed) // in a string of several statements: it undoes those ahead of it
+		s.endAhead(c, guardFailed) // in a string of several statements: it undoes those ahead of it
 		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
 	default:
 		s.endFailed(c, st.Chain)
@@ -194,8 +194,9 @@ func (s *Session) controlRollback(c *conn, st sqltext.Statement, inTx bool) {
 func (s *Session) endFailed(c *conn, chain bool) {
 	if c.zombie {
 		c.zombie = false
+		s.endAhead(c, guardFailed)
 		if chain {
-			s.begin(c, sqltext.Statement{})
+			s.begin(c, chainedModes(c.chained))
 		}
 		return
 	}
@@ -227,31 +228,37 @@ func (s *Session) endTx(c *conn, chain bool) {
 	if s.ex.behind == transaction {
 		s.ex.behind = nothing
 	}
-	modes := s.tx.modes
+	modes := s.tx.modes.Mode
+	if s.tx.failed { // what fails loses its own modes then and there
+		modes = s.tx.modes.chained
+	}
 	s.ex.tell = s.ex.tell || s.tx.reported
 	s.tx = appTx{}
+	c.endPortals()
 	if chain {
-		s.begin(c, modes)
+		s.begin(c, chainedModes(modes))
 	}
+}
+
+// failTx makes c's app transaction fail on the server, too.
+func (s *Session) failTx(c *conn) {
+	s.ready(c)
+	s.sendFailure()
+	if s.ex.open {
+		s.bind()
+	}
+	s.tx.failed = true
 }
 
 // zombify ends c's failed app transaction on the server although c does not know yet, so that others can go on.
 func (s *Session) zombify() {
-	s.tx.owner.zombie = true
+	s.tx.owner.zombie, s.tx.owner.chained = true, s.tx.modes.chained
 	s.rollback()
-}
-
-func (s *Session) blockOnly(c *conn, what string) {
-	if c.zombie {
-		s.emitAborted(c)
-		return
-	}
-	s.emitError(c, pgError("25P01", what+" can only be used in transaction blocks"))
 }
 
 func (s *Session) controlRollbackTo(c *conn, st sqltext.Statement) {
 	if !c.zombie {
-		s.blockOnly(c, "ROLLBACK TO SAVEPOINT")
+		s.emitBlockOnly(c, "ROLLBACK TO SAVEPOINT")
 		return
 	}
 	s.emitError(c, &pgproto3.ErrorResponse{
@@ -262,31 +269,22 @@ func (s *Session) controlRollbackTo(c *conn, st sqltext.Statement) {
 	})
 }
 
-// controlSet answers settings that last until the end of a transaction where there is none, as the server does: with a
-// warning, and without an effect.
-func (s *Session) controlSet(c *conn, st sqltext.Statement) {
-	what, tag := "SET LOCAL", "SET"
-	switch {
-	case c.zombie:
-		s.emitAborted(c)
+// controlModes answers SET TRANSACTION.
+func (s *Session) controlModes(c *conn, st sqltext.Statement) {
+	s.warnOutside(c, st)
+	if e := s.modes(c).change(st.Mode); e != nil {
+		s.emitError(c, e)
 		return
-	case st.Kind == sqltext.SetTransaction:
-		what = "SET TRANSACTION"
-	case st.Kind == sqltext.SetConstraints:
-		what, tag = "SET CONSTRAINTS", "SET CONSTRAINTS"
 	}
-	if s.tx.owner == c { // SET TRANSACTION ahead of the first statement
-		modes := s.tx.modes
-		if st.Mode.Access != sqltext.DefaultAccess {
-			modes.Mode.Access = st.Mode.Access
-		}
-		began := s.tx.began
-		s.begin(c, modes)
-		s.tx.began = began
-	} else {
+	s.emitComplete(c, "SET")
+}
+
+// warnOutside warns of a statement whose effect ends with the transaction where that ends with the statement. A string of
+// several statements is a transaction, too.
+func (s *Session) warnOutside(c *conn, st sqltext.Statement) {
+	if what := localOnly(st); what != "" && s.status(c) == 'I' && !s.ex.strings.several {
 		s.emit(c, pgWarning("25P01", what+" can only be used in transaction blocks"))
 	}
-	s.emitComplete(c, tag)
 }
 
 // obstructed reports that c waits for something that the code under test must do first: a BEGIN for the end of another

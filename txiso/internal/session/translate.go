@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -102,31 +103,37 @@ func (s *Session) query(c *conn, m message) {
 		return
 	}
 	if single && !mayControl(kind) && !sets(kind) {
-		write := writes(kind, sql)
-		s.sendQuery(c, m, configCalls(write, sql), alone(kind), write)
+		t := traitsOf(kind, sql)
+		s.sendQuery(c, m, configCalls(t.writes, sql), t)
 		return
 	}
 	sql = strings.Clone(sql)
 	q := queryString{sql: sql, statements: sqltext.Statements(nil, sql)}
 	q.several = len(q.statements) > 1
-	control, other, last, write := false, false, false, false
+	control, other := false, false
 	for _, st := range q.statements {
 		control = control || mayControl(st.Kind)
 		other = other || !mayControl(st.Kind)
-		last = last || alone(st.Kind)
-		write = write || writes(st.Kind, sql[st.Start:st.End])
 	}
 	if !control {
-		s.sendQuery(c, m, append(q.statements, configCalls(write, sql)...), last, write)
+		t := q.traits(q.statements)
+		s.sendQuery(c, m, append(q.statements, configCalls(t.writes, sql)...), t)
 		return
 	}
-	s.noteWrites(write)
 	s.ex.strings = q
-	if other && !c.zombie {
+	if other {
 		s.checkSyntax(c)
 		return
 	}
 	s.continueStrings(c)
+}
+
+// traits are those of some of the statements.
+func (q *queryString) traits(statements []sqltext.Statement) (t traits) {
+	for _, st := range statements {
+		t = t.or(traitsOf(st.Kind, st.Text(q.sql)))
+	}
+	return t
 }
 
 // checkSyntax asks the server whether it can read all of a Query before any of it is executed, as it would itself. The way
@@ -159,22 +166,17 @@ func (s *Session) syntaxChecked(c *conn) {
 }
 
 // sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
-func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, alone, write bool) {
-	if c.zombie {
-		s.emitAborted(c)
-		s.finish()
-		return
-	}
-	s.noteWrites(write)
-	s.noteTx(c)
+func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, t traits) {
 	s.ready(c)
+	s.note(c, t)
+	s.setupTx(c)
 	s.noteState(c, state)
 	s.unpark(c, text(m.body()))
 	s.bind()
 	s.wbuf = append(s.wbuf, m...)
-	s.statements.unnamed = nil
+	s.forgetUnnamed()
 	s.ex.hold = s.wantsCheck(c)
-	along := s.ex.hold && !alone && s.checkReady()
+	along := s.ex.hold && !t.alone && s.checkReady()
 	s.push(step{kind: 'Q', end: !along})
 	if along {
 		s.checkNow()
@@ -192,7 +194,7 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 	st := sqltext.Statements(nil, sql)[0]
 	switch outside := s.status(c) == 'I'; {
 	case outside && blockOnly(st) != "":
-		s.emitError(c, pgError("25P01", blockOnly(st)+" can only be used in transaction blocks"))
+		s.emitBlockOnly(c, blockOnly(st))
 	case kind == sqltext.Deallocate && !st.All && c.statements[st.Name] != nil && s.status(c) != 'E':
 		delete(c.statements, st.Name) // the server keeps it for the next who wants it
 		s.emitComplete(c, "DEALLOCATE")
@@ -200,24 +202,13 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 		s.discardAll(c)
 		return true
 	case kind == sqltext.Declare:
-		s.sendQuery(c, m, []sqltext.Statement{st}, false, true)
+		s.sendQuery(c, m, []sqltext.Statement{st}, traitsOf(kind, sql))
 		return true
 	default:
 		return false
 	}
 	s.finish()
 	return true
-}
-
-// blockOnly names a statement that the server refuses outside a transaction, where it would do nothing.
-func blockOnly(st sqltext.Statement) string {
-	switch {
-	case st.Kind == sqltext.Lock:
-		return "LOCK TABLE"
-	case st.Kind == sqltext.Declare && !st.Hold:
-		return "DECLARE CURSOR"
-	}
-	return ""
 }
 
 // discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD).
@@ -233,7 +224,7 @@ func (s *Session) discardAll(c *conn) {
 	s.push(step{inject: appendComplete(nil, "DISCARD ALL")})
 	s.statements.forget()
 	s.statements.invalidate()
-	s.statements.unnamed = nil
+	s.forgetUnnamed()
 	s.names.prepared = false
 	s.ex.resets = true
 	c.statements = nil
@@ -252,14 +243,7 @@ func (s *Session) ping(c *conn) {
 
 // wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check.
 func (s *Session) wantsCheck(c *conn) bool {
-	return s.ex.behind == ownGuard && s.mustCheck(s.ex.writes, s.ex.constraints)
-}
-
-// noteTx notes for c's app transaction what its COMMIT has to know.
-func (s *Session) noteTx(c *conn) {
-	if s.tx.owner == c && s.ex.writes {
-		s.tx.wrote = true
-	}
+	return s.ex.behind == ownGuard && !s.ex.aborted && s.mustCheck(s.ex.writes, s.ex.constraints)
 }
 
 // continueStrings goes on with a Query of several statements: statements that are no transaction control go to the
@@ -275,43 +259,39 @@ func (s *Session) continueStrings(c *conn) {
 			}
 			continue
 		}
-		if c.zombie {
-			s.emitAborted(c)
-			break
-		}
 		n := 1
 		for n < len(q.statements) && !mayControl(q.statements[n].Kind) {
 			n++
 		}
-		end := q.statements[n-1].End
-		s.noteTx(c)
-		s.ready(c)
-		for _, st := range q.statements[:n] {
-			if st.Kind == sqltext.SetConstraints {
-				s.tx.constraints, s.ex.constraints = s.tx.owner == c, true
-			}
-		}
-		s.noteState(c, q.statements[:n])
-		s.noteState(c, configCalls(true, q.sql[st.Start:end]))
-		s.unpark(c, q.sql[st.Start:end])
-		q.statements = q.statements[n:]
-		s.bind()
-		s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", utf8.RuneCountInString(q.sql[:st.Start]))+q.sql[st.Start:end])
-		s.statements.unnamed = nil
-		s.push(step{kind: 'Q', end: true})
+		s.sendStrings(c, q.statements[:n])
 		return
 	}
-	s.conclude()
+	s.finishOrCheck(c)
+}
+
+// sendStrings sends the next statements of a Query of several.
+func (s *Session) sendStrings(c *conn, next []sqltext.Statement) {
+	q := &s.ex.strings
+	start, end := next[0].Start, next[len(next)-1].End
+	s.warnOutside(c, next[0])
+	s.ready(c)
+	s.note(c, q.traits(next))
+	s.setupTx(c)
+	s.noteState(c, next)
+	s.noteState(c, configCalls(true, q.sql[start:end]))
+	s.unpark(c, q.sql[start:end])
+	s.bind()
+	s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", utf8.RuneCountInString(q.sql[:start]))+q.sql[start:end])
+	s.forgetUnnamed()
+	q.statements = q.statements[len(next):]
+	s.ex.hold = len(q.statements) == 0 && s.wantsCheck(c)
+	s.push(step{kind: 'Q', end: true})
 }
 
 func (s *Session) functionCall(c *conn, m message) {
-	if c.zombie {
-		s.emitAborted(c)
-		s.finish()
-		return
-	}
-	s.noteWrites(true)
-	s.noteTx(c)
+	s.ready(c)
+	s.note(c, traitsOf(sqltext.Other, ""))
+	s.setupTx(c)
 	s.forward(c, m, step{kind: 'Q', end: true})
 }
 
@@ -362,7 +342,7 @@ func (s *Session) resume(c *conn) {
 	rest, pending := s.ex.rest, s.ex.pending
 	s.ex.rest, s.ex.pending = nil, nil
 	if pending != nil {
-		if !s.ex.skipping && s.transact(c, pending.control, pending.text) {
+		if !s.ex.skipping && s.transact(c, pending.st, pending.text) {
 			s.ex.rest = rest
 			return
 		}
@@ -420,7 +400,16 @@ func (s *Session) conclude() {
 // emit answers c in the place of the server.
 func (s *Session) emit(c *conn, msg pgproto3.BackendMessage) { s.emitBytes(c, encode(nil, msg)) }
 
-func (s *Session) emitComplete(c *conn, tag string) { s.emitBytes(c, appendComplete(nil, tag)) }
+// emitComplete answers that c's statement is done. If it is the last of a Query, the check of the deferred constraints comes first.
+func (s *Session) emitComplete(c *conn, tag string) {
+	b := appendComplete(nil, tag)
+	if s.ex.open || len(s.ex.strings.statements) > 0 || !s.wantsCheck(c) {
+		s.emitBytes(c, b)
+		return
+	}
+	s.recordOwn(b)
+	s.ex.held = append(s.ex.held, b...)
+}
 
 // emitBytes puts b in its place among the server's answers.
 func (s *Session) emitBytes(c *conn, b []byte) {
@@ -435,14 +424,15 @@ func (s *Session) emitBytes(c *conn, b []byte) {
 // emitError answers c with an error of ours. It fails what c is in as an error of the server would.
 func (s *Session) emitError(c *conn, e *pgproto3.ErrorResponse) {
 	s.emit(c, e)
-	s.ex.failed, s.ex.skipping = true, true
-	if s.tx.owner == c && !s.tx.failed {
-		s.zombify()
+	if s.ex.bound {
+		s.steps.last().fails = true
+	} else {
+		s.ex.failed = true
 	}
-}
-
-func (s *Session) emitAborted(c *conn) {
-	s.emitError(c, pgError("25P02", "current transaction is aborted, commands ignored until end of transaction block"))
+	if s.tx.owner == c && !s.tx.failed {
+		s.failTx(c)
+	}
+	s.ex.skipping = s.ex.open
 }
 
 // begins reports whether a batch opens an app transaction, so that it has to wait for another's end.
@@ -451,10 +441,10 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 	each(msgs, func(m message) bool {
 		switch m.kind() {
 		case 'Q', 'P':
-			found = found || beginsIn(m)
+			found = found || c.beginsIn(m)
 		case 'B':
-			if st := c.boundStatement(m); st != nil {
-				found = found || st.control.Kind == sqltext.Begin
+			if stmt := c.boundStatement(m); stmt != nil {
+				found = found || c.beginsWith(stmt.st)
 			}
 		}
 		return true
@@ -465,48 +455,20 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 	return found && !c.control
 }
 
-func beginsIn(m message) bool {
+func (c *conn) beginsIn(m message) bool {
 	sql := text(m.body())
 	if m.kind() == 'P' {
 		_, rest, _ := bytes.Cut(m.body(), []byte{0})
 		sql = text(rest)
 	}
 	kind, single := sqltext.Simple(sql)
-	if single {
+	if single && !c.zombie {
 		return kind == sqltext.Begin
 	}
-	for _, st := range sqltext.Statements(nil, sql) {
-		if st.Kind == sqltext.Begin {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(sqltext.Statements(nil, sql), c.beginsWith)
 }
 
-// mayControl reports whether a statement of this kind may need something else than being sent.
-func mayControl(k sqltext.Kind) bool {
-	switch k {
-	case sqltext.Begin, sqltext.Commit, sqltext.Rollback, sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo,
-		sqltext.SetTransaction, sqltext.SetLocal, sqltext.SetConstraints, sqltext.PrepareTransaction:
-		return true
-	}
-	return false
-}
-
-// sets reports whether a statement of this kind changes settings of the session.
-func sets(k sqltext.Kind) bool { return k == sqltext.Set || k == sqltext.SetSessionCharacteristics }
-
-// alone reports whether nothing may be sent behind a statement before it is over: it may want data from the client, or
-// take the session's own prepared statements away, or change the constraints.
-func alone(k sqltext.Kind) bool {
-	switch k {
-	case sqltext.Copy, sqltext.Deallocate, sqltext.Discard, sqltext.DDL, sqltext.Do, sqltext.Call, sqltext.Other:
-		return true
-	}
-	return false
-}
-
-// writes reports whether a statement may change data. A SELECT can do so only by calling a function.
-func writes(k sqltext.Kind, sql string) bool {
-	return k != sqltext.Select || !sqltext.OnlyReads(sql)
+// beginsWith reports whether st begins an app transaction of c. AND CHAIN does when the one ahead of it is gone already.
+func (c *conn) beginsWith(st sqltext.Statement) bool {
+	return st.Kind == sqltext.Begin || c.zombie && st.Chain
 }

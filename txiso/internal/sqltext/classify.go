@@ -24,8 +24,10 @@ const longestFirstWord = 16
 
 func kindOfWord(w []byte) Kind {
 	switch string(w) {
-	case "select", "values", "table", "show", "explain":
+	case "select", "values", "table", "explain":
 		return Select
+	case "show":
+		return Show
 	case "insert", "update", "delete", "merge":
 		return Write
 	case "with":

@@ -6,7 +6,8 @@ type Kind uint8
 const (
 	None   Kind = iota // no statement at all: an empty string, or only comments and ';'
 	Other              // anything not listed here, and everything malformed that begins like transaction control
-	Select             // SELECT, VALUES, TABLE, SHOW, EXPLAIN, or a parenthesised query
+	Select             // SELECT, VALUES, TABLE, EXPLAIN, or a parenthesised query
+	Show               // SHOW
 	With               // WITH ...: may read or write
 	Write              // INSERT, UPDATE, DELETE, MERGE
 	Copy               // COPY
@@ -51,7 +52,7 @@ func (k Kind) String() string {
 }
 
 var kindNames = [...]string{
-	None: "None", Other: "Other", Select: "Select", With: "With", Write: "Write", Copy: "Copy", DDL: "DDL", Call: "Call", Do: "Do",
+	None: "None", Other: "Other", Select: "Select", Show: "Show", With: "With", Write: "Write", Copy: "Copy", DDL: "DDL", Call: "Call", Do: "Do",
 	Begin: "Begin", Commit: "Commit", Rollback: "Rollback", Savepoint: "Savepoint", Release: "Release", RollbackTo: "RollbackTo",
 	PrepareTransaction: "PrepareTransaction", CommitPrepared: "CommitPrepared", RollbackPrepared: "RollbackPrepared",
 	SetTransaction: "SetTransaction", SetSessionCharacteristics: "SetSessionCharacteristics", SetConstraints: "SetConstraints",

@@ -318,7 +318,9 @@ func kindsOfTag(tag string) []sqltext.Kind {
 		return []sqltext.Kind{sqltext.SetConstraints}
 	case "SELECT":
 		return []sqltext.Kind{sqltext.Select, sqltext.With, sqltext.Execute, sqltext.DDL}
-	case "SHOW", "EXPLAIN":
+	case "SHOW":
+		return []sqltext.Kind{sqltext.Show}
+	case "EXPLAIN":
 		return []sqltext.Kind{sqltext.Select}
 	case "INSERT", "UPDATE", "DELETE", "MERGE":
 		return []sqltext.Kind{sqltext.Write, sqltext.With, sqltext.Execute}

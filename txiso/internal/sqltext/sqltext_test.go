@@ -54,7 +54,7 @@ func TestKinds(t *testing.T) {
 		{"SET TIME ZONE 'UTC'", "Set"}, {"SET LOCAL ROLE x", "SetLocal"}, {"SET SESSION AUTHORIZATION x", "Set"}, {"RESET ALL", "Set"}, {"RESET a.b", "Set"},
 
 		// the rest by its first words
-		{"SELECT 1", "Select"}, {"(SELECT 1)", "Select"}, {"values (1)", "Select"}, {"TABLE t", "Select"}, {"EXPLAIN SELECT 1", "Select"}, {"SHOW a", "Select"},
+		{"SELECT 1", "Select"}, {"(SELECT 1)", "Select"}, {"values (1)", "Select"}, {"TABLE t", "Select"}, {"EXPLAIN SELECT 1", "Select"}, {"SHOW a", "Show"},
 		{"WITH a AS (SELECT 1) INSERT INTO t TABLE a", "With"}, {"INSERT INTO t VALUES (1)", "Write"}, {"MERGE INTO t", "Write"}, {"COPY t FROM STDIN", "Copy"},
 		{"PREPARE p AS SELECT 1", "Prepare"}, {"PREPARE transaction AS SELECT 1", "Prepare"}, {"EXECUTE p(1)", "Execute"}, {"DEALLOCATE ALL", "Deallocate"},
 		{"DEALLOCATE PREPARE p", "Deallocate"}, {"DISCARD TEMPORARY", "Discard"}, {"DECLARE c CURSOR FOR SELECT 1", "Declare"}, {"MOVE c", "Fetch"}, {"CLOSE ALL", "Close"},

@@ -1,0 +1,250 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+// Portals belong to a connection and end with its transaction (manual 55.2.3). The server has them in the outer transaction, so
+// the session keeps account of which there are, and closes those that have names. Inside an app transaction the server
+// knows as well as the session which of them its savepoints have taken.
+
+// portal is a portal as one virtual connection sees it.
+type portal struct {
+	stmt   *statement // nil for the unnamed portal when there is none
+	server string     // its name on the server
+	ran    bool       // transaction control, which is executed here: it has been
+}
+
+// serverPortals are those of the virtual connections on the server.
+type serverPortals struct {
+	unnamed *conn            // whose the server's unnamed portal is
+	named   map[string]*conn // whose the others are; nil as long as there are none
+	due     []string         // they are to be closed
+	made    int
+}
+
+// name returns the name that c's portal is to have on the server: its own if it is free.
+func (k *serverPortals) name(c *conn, want string) string {
+	for name := want; ; k.made++ {
+		if owner := k.named[name]; owner == nil || owner == c {
+			return name
+		}
+		name = fmt.Sprintf("%.40s_txiso%d", want, k.made)
+	}
+}
+
+// bound notes that c binds a portal, and returns its name on the server.
+func (s *Session) bound(c *conn, name []byte, stmt *statement) string {
+	if len(name) == 0 {
+		c.portal = portal{stmt: stmt}
+		s.portals.unnamed = c
+		return ""
+	}
+	server := s.portals.name(c, string(name))
+	if s.portals.named == nil {
+		s.portals.named = make(map[string]*conn)
+	}
+	if c.portals == nil {
+		c.portals = make(map[string]*portal)
+	}
+	s.portals.named[server] = c
+	c.portals[string(name)] = &portal{stmt: stmt, server: server}
+	return server
+}
+
+// endPortals is called where a transaction of c ends.
+func (c *conn) endPortals() {
+	c.portal = portal{}
+	k := &c.s.portals
+	for _, p := range c.portals {
+		k.due = append(k.due, p.server)
+		delete(k.named, p.server)
+	}
+	clear(c.portals)
+}
+
+// closePortals closes on the server what has ended. Closing what is gone already is no error.
+func (s *Session) closePortals() {
+	for _, name := range s.portals.due {
+		s.wbuf = appendNamed(s.wbuf, 'C', 'P', name)
+		s.push(step{kind: 'C', drop: true})
+	}
+	s.portals.due = s.portals.due[:0]
+}
+
+var (
+	errNoPortal = errors.New("there is no such portal")
+	errTaken    = errors.New("the server's unnamed portal is another by now")
+)
+
+// lookupPortal returns c's portal of that name, or an error if there is none. Both are nil for a name that may be that of a cursor.
+func (s *Session) lookupPortal(c *conn, name []byte) (p *portal, err error) {
+	if len(name) > 0 {
+		p = c.portals[string(name)]
+		if p == nil && s.portals.named[string(name)] != nil {
+			return nil, errNoPortal
+		}
+		return p, nil
+	}
+	if c.portal.stmt == nil {
+		return nil, errNoPortal
+	}
+	if s.portals.unnamed != c && !s.controls(c, c.portal.stmt.st) {
+		return nil, errTaken
+	}
+	return &c.portal, nil
+}
+
+// emitNoPortal answers for a portal that is not there.
+func (s *Session) emitNoPortal(c *conn, name []byte, why error) {
+	e := pgError("34000", fmt.Sprintf("portal \"%s\" does not exist", name))
+	if why == errTaken {
+		e.Detail = "txiso: something else has run on the server since this portal was bound."
+		e.Hint = "Give the portal a name if it is to be executed later than it is bound, or give this test a database of its own: Clone."
+	}
+	s.emitError(c, e)
+}
+
+// forwardPortal sends a Describe, Execute or Close of a portal on, under the name that the server knows.
+func (s *Session) forwardPortal(c *conn, m message, name []byte, p *portal) {
+	st := step{kind: m.kind()}
+	if p == nil || p.server == string(name) {
+		s.forward(c, m, st)
+		return
+	}
+	s.ready(c)
+	s.bind()
+	s.push(st.as(name, p.server))
+	if m.kind() != 'E' {
+		s.wbuf = appendNamed(s.wbuf, m.kind(), 'P', p.server)
+		return
+	}
+	rest := m.body()[len(name)+1:]
+	s.wbuf = append(s.wbuf, 'E')
+	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(p.server)+1+len(rest)))
+	s.wbuf = append(append(append(s.wbuf, p.server...), 0), rest...)
+}
+
+// closePortal closes a portal of c. What is not there is closed, too.
+func (s *Session) closePortal(c *conn, m message, name []byte) {
+	p, err := s.lookupPortal(c, name)
+	if err != nil {
+		s.emitClosed(c, step{})
+		return
+	}
+	s.forwardPortal(c, m, name, p)
+	if len(name) == 0 {
+		c.portal = portal{}
+	} else if p != nil {
+		delete(s.portals.named, p.server)
+		delete(c.portals, string(name))
+	}
+}
+
+// appendNamed appends a Describe or Close message.
+func appendNamed(b []byte, kind, of byte, name string) []byte {
+	b = append(b, kind)
+	b = binary.BigEndian.AppendUint32(b, uint32(4+1+len(name)+1))
+	b = append(b, of)
+	return append(append(b, name...), 0)
+}
+
+// execute returns true when the portal is transaction control that has to wait for what is ahead of it.
+func (s *Session) execute(c *conn, m message) (paused bool) {
+	name, _, _ := bytes.Cut(m.body(), []byte{0})
+	p, err := s.lookupPortal(c, name)
+	switch {
+	case err != nil:
+		s.emitNoPortal(c, name, err)
+	case p != nil && s.controls(c, p.stmt.st):
+		return s.executeControl(c, name, p)
+	case p != nil && blockOnly(p.stmt.st) != "" && s.status(c) == 'I':
+		s.emitBlockOnly(c, blockOnly(p.stmt.st))
+	default:
+		if p != nil {
+			s.warnOutside(c, p.stmt.st)
+		}
+		s.forwardPortal(c, m, name, p)
+	}
+	return false
+}
+
+// executeControl executes transaction control. The server's answers so far decide what it does.
+func (s *Session) executeControl(c *conn, name []byte, p *portal) (paused bool) {
+	if p.ran {
+		s.emitError(c, pgError("55000", fmt.Sprintf("portal \"%s\" cannot be run", name)))
+		return false
+	}
+	p.ran = true
+	if s.ex.bound {
+		s.ex.pending = p.stmt
+		s.wbuf = append(s.wbuf, syncMessage...)
+		s.push(step{kind: 'S', end: true})
+		return true
+	}
+	return s.transact(c, p.stmt.st, p.stmt.text)
+}
+
+func (s *Session) emitBlockOnly(c *conn, what string) {
+	s.emitError(c, pgError("25P01", what+" can only be used in transaction blocks"))
+}
+
+func (s *Session) bindMessage(c *conn, m message) {
+	portal, rest, _ := bytes.Cut(m.body(), []byte{0})
+	name, rest, ok := bytes.Cut(rest, []byte{0})
+	stmt := c.lookup(name)
+	if stmt == nil || !ok { // let the server say that there is no such statement
+		s.bindUnknown(c, portal, name, rest, ok, m)
+		return
+	}
+	s.ready(c)
+	if !s.controls(c, stmt.st) {
+		s.note(c, stmt.traits)
+		s.setupTx(c)
+		s.noteState(c, stmt.state)
+		s.unpark(c, stmt.query())
+	}
+	if stmt.backend == nil {
+		s.ensureUnnamed(c)
+		s.sendBind(c, portal, rest, stmt, step{kind: 'B'})
+		return
+	}
+	s.ensure(c, stmt.backend)
+	s.sendBind(c, portal, rest, stmt, step{kind: 'B'}.as(name, stmt.backend.name))
+}
+
+// bindUnknown binds a statement that this connection has not prepared with Parse: one of SQL's PREPARE, which the server
+// knows by that name, or none. A statement that another connection prepared under that name must not be found.
+func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, wellFormed bool, m message) {
+	s.note(c, traitsOf(sqltext.Other, ""))
+	switch {
+	case !wellFormed:
+		s.forward(c, m, step{kind: 'B'})
+	case len(name) == 0, s.statements.names[string(name)] != nil:
+		s.emitError(c, pgError("26000", missing(name)))
+	default:
+		s.ready(c)
+		s.setupTx(c)
+		s.sendBind(c, portal, rest, &statement{meaning: &meaning{}, backend: &backendStatement{name: string(name)}}, step{kind: 'B'})
+	}
+}
+
+// sendBind sends a Bind message with the names that the server knows. rest is the message behind the names.
+func (s *Session) sendBind(c *conn, portal, rest []byte, stmt *statement, st step) {
+	name, server := "", s.bound(c, portal, stmt)
+	if stmt.backend != nil {
+		name = stmt.backend.name
+	}
+	s.bind()
+	s.wbuf = append(s.wbuf, 'B')
+	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(server)+1+len(name)+1+len(rest)))
+	s.wbuf = append(append(s.wbuf, server...), 0)
+	s.wbuf = append(append(s.wbuf, name...), 0)
+	s.wbuf = append(s.wbuf, rest...)
+	s.push(st)
+}

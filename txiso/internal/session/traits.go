@@ -1,0 +1,148 @@
+package session
+
+import (
+	"strings"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+// traits are what the session has to know of statements that it sends on.
+type traits struct {
+	writes      bool // they may change data
+	alone       bool // nothing may be sent behind them before they are over
+	constraints bool // SET CONSTRAINTS
+	queries     bool // they take a snapshot, behind which a transaction keeps its modes
+}
+
+func traitsOf(k sqltext.Kind, sql string) traits {
+	return traits{writes: writes(k, sql), alone: alone(k), constraints: k == sqltext.SetConstraints, queries: queries(k)}
+}
+
+func (t traits) or(u traits) traits {
+	return traits{
+		writes: t.writes || u.writes, alone: t.alone || u.alone,
+		constraints: t.constraints || u.constraints, queries: t.queries || u.queries,
+	}
+}
+
+// meaning is what a prepared statement means to the session.
+type meaning struct {
+	traits
+	st    sqltext.Statement   // what controls and others below ask for; else of no kind
+	text  string              // of st
+	state []sqltext.Statement // what it does to the state of the session
+}
+
+func meaningOf(sql string) *meaning {
+	kind, single := sqltext.Simple(sql)
+	m := &meaning{traits: traitsOf(kind, sql), state: stateOf(kind, sql)}
+	if single && (mayControl(kind) || kind == sqltext.Declare || kind == sqltext.Lock) {
+		sql = strings.Clone(sql) // the message goes, the statement stays
+		m.st = sqltext.Statements(nil, sql)[0]
+		m.text = m.st.Text(sql)
+	}
+	return m
+}
+
+// stateOf returns what a prepared statement does to the state of the session, apart from the database.
+func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
+	switch kind {
+	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint:
+		return sqltext.Statements(nil, strings.Clone(sql))
+	}
+	return configCalls(writes(kind, sql), sql)
+}
+
+// configCalls returns the settings that calls of set_config in a statement change.
+func configCalls(writes bool, sql string) []sqltext.Statement {
+	if !writes { // as all that call it do, by the look of it
+		return nil
+	}
+	return sqltext.Settings(sql)
+}
+
+// sets reports whether a statement of this kind changes settings of the session.
+func sets(k sqltext.Kind) bool { return k == sqltext.Set || k == sqltext.SetSessionCharacteristics }
+
+// note notes ahead of statements of c what they do.
+func (s *Session) note(c *conn, t traits) {
+	s.noteWrites(t.writes)
+	s.ex.alone = s.ex.alone || t.alone
+	modes := s.modes(c)
+	modes.queried = modes.queried || t.queries
+	if s.tx.owner == c {
+		s.tx.wrote = s.tx.wrote || s.ex.writes
+		s.tx.constraints = s.tx.constraints || t.constraints
+		return
+	}
+	s.ex.constraints = s.ex.constraints || t.constraints
+}
+
+// mayControl reports whether a statement of this kind may need something else than being sent.
+func mayControl(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.Begin, sqltext.Commit, sqltext.Rollback, sqltext.Savepoint, sqltext.Release, sqltext.RollbackTo,
+		sqltext.SetTransaction, sqltext.SetLocal, sqltext.SetConstraints, sqltext.PrepareTransaction:
+		return true
+	}
+	return false
+}
+
+// alone reports whether nothing may be sent behind a statement before it is over: it may want data from the client, or
+// take the session's own prepared statements away, or change the constraints.
+func alone(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.Copy, sqltext.Deallocate, sqltext.Discard, sqltext.DDL, sqltext.Do, sqltext.Call, sqltext.Other:
+		return true
+	}
+	return false
+}
+
+// writes reports whether a statement may change data. A SELECT can do so only by calling a function.
+func writes(k sqltext.Kind, sql string) bool {
+	return k != sqltext.Show && (k != sqltext.Select || !sqltext.OnlyReads(sql))
+}
+
+// queries reports whether a statement takes a snapshot. Those that do not are listed in the server's
+// PlannedStmtRequiresSnapshot.
+func queries(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.None, sqltext.Show, sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.Lock, sqltext.Fetch, sqltext.Listen, sqltext.Unlisten,
+		sqltext.Notify, sqltext.CommitPrepared, sqltext.RollbackPrepared:
+		return false
+	}
+	return !mayControl(k)
+}
+
+// queriesWhenParsed reports whether the server takes the snapshot already when it reads the statement.
+func queriesWhenParsed(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.Select, sqltext.With, sqltext.Write, sqltext.Declare:
+		return true
+	}
+	return false
+}
+
+// blockOnly names a statement that the server refuses outside a transaction, where it would do nothing.
+func blockOnly(st sqltext.Statement) string {
+	switch {
+	case st.Kind == sqltext.Lock:
+		return "LOCK TABLE"
+	case st.Kind == sqltext.Declare && !st.Hold:
+		return "DECLARE CURSOR"
+	}
+	return ""
+}
+
+// localOnly names a statement that the server warns of outside a transaction, because its effect ends with the statement.
+func localOnly(st sqltext.Statement) string {
+	switch st.Kind {
+	case sqltext.SetLocal:
+		return "SET LOCAL"
+	case sqltext.SetConstraints:
+		return "SET CONSTRAINTS"
+	case sqltext.SetTransaction:
+		return "SET TRANSACTION"
+	}
+	return ""
+}
