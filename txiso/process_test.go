@@ -37,6 +37,9 @@ var children = map[string]func(t *testing.T){
 	"tell the server":          tellTheServer,
 	"run a thousand tests":     runAThousandTests,
 	"run many tests at once":   runManyTestsAtOnce,
+	"run a few tests":          runAFewTests,
+	"run a suite":              runASuite,
+	"use a large schema":       useALargeSchema,
 	"end a test by Goexit":     func(t *testing.T) { endInTheMiddle(t, runtime.Goexit) },
 	"end a test by a panic":    func(t *testing.T) { endInTheMiddle(t, func() { panic("as planned") }) },
 	"end a test by Fatal":      func(t *testing.T) { endInTheMiddle(t, func() { t.Fatal("as planned") }) },
@@ -251,43 +254,6 @@ func useDatabasesAtOnce(t *testing.T) {
 			all.Wait() // until every one has its database
 		})
 	}
-}
-
-// Processes that start at the same instant on a machine where nothing runs: one makes the cluster, one the template.
-func TestProcessesStartAtOnceWhereNothingRuns(t *testing.T) {
-	const processes = 8
-	home := ownHome(t)
-	t.Setenv(childLog, filepath.Join(t.TempDir(), "log"))
-	outputs := make([]bytes.Buffer, processes)
-	cmds := make([]*exec.Cmd, processes)
-	for i := range cmds {
-		cmds[i] = child(t, "tell the server", "-test.parallel=4")
-		cmds[i].Stdout, cmds[i].Stderr = &outputs[i], &outputs[i]
-	}
-	for _, cmd := range cmds {
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	servers, clusters := map[string]bool{}, 0
-	for i, cmd := range cmds {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("process %d: %v\n%s", i, err, &outputs[i])
-		}
-		_, server, _ := strings.Cut(outputs[i].String(), "server started at ")
-		servers[server[:strings.Index(server, "\n")+1]] = true
-		clusters += strings.Count(outputs[i].String(), "txiso: created")
-	}
-	if len(servers) != 1 {
-		t.Errorf("the processes had %d servers: %v", len(servers), servers)
-	}
-	if clusters != 1 {
-		t.Errorf("%d processes created a cluster:\n%s", clusters, &outputs[0])
-	}
-	if n := lines(t, os.Getenv(childLog)); n != 1 {
-		t.Errorf("the migrations ran %d times", n)
-	}
-	home.awaitIdleEnd()
 }
 
 func tellTheServer(t *testing.T) {

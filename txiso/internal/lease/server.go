@@ -18,6 +18,9 @@ const (
 	rememberFailure = 10 * time.Second
 	// crowded bounds the wait for a free connection on a server that has none left.
 	crowded = 30 * time.Second
+	// comeBack bounds the wait for an external server that has been there before: somebody may be restarting it.
+	comeBack     = 10 * time.Second
+	comeBackStep = 50 * time.Millisecond
 )
 
 // SQLSTATEs, PostgreSQL manual, appendix A.
@@ -28,9 +31,10 @@ const (
 	cannotConnectNow   = "57P03"
 )
 
-// onServer calls f with the pool's provisioner. It waits for a server that has no connection to give, starts an embedded
-// one that has gone away since, and remembers what failed.
+// onServer calls f with the pool's provisioner. It waits for a server that has no connection to give or that has gone away
+// since, starts an embedded one again, and remembers what failed.
 func onServer[T any](ctx context.Context, p *Pool, logf func(string, ...any), f func(context.Context, *provision.Provisioner) (T, error)) (result T, err error) {
+	began := time.Now()
 	for try := 0; ; try++ {
 		prov, err := p.provisioner(ctx, logf)
 		if err != nil {
@@ -47,8 +51,12 @@ func onServer[T any](ctx context.Context, p *Pool, logf func(string, ...any), f 
 			return result, ErrClosed
 		case try == 0 && p.dsn() == "" && unreachable(err):
 			p.replace(prov)
-		default:
+		case p.dsn() == "" || !gone(err) || ctx.Err() != nil:
 			return result, p.remember(ctx, err)
+		case time.Since(began) > comeBack:
+			return result, p.fail(err)
+		default:
+			time.Sleep(comeBackStep)
 		}
 	}
 }
@@ -162,13 +170,22 @@ func (p *Pool) crowdedError(duration string, err error) error {
 // remember keeps a failure that the next test would only wait for again. That of a context is the caller's own, and a
 // server that is gone may be back for the next test.
 func (p *Pool) remember(ctx context.Context, err error) error {
-	if ctx.Err() == nil && !errors.Is(err, provision.ErrLost) && !unreachable(err) {
-		p.mu.Lock()
-		p.failure, p.failedAt = err, time.Now()
-		p.mu.Unlock()
+	if ctx.Err() != nil || gone(err) {
+		return err
 	}
+	return p.fail(err)
+}
+
+// fail makes the tests of the next seconds fail for the same reason at once.
+func (p *Pool) fail(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failure, p.failedAt = err, time.Now()
 	return err
 }
+
+// gone tells that the server is not there, or was not for a moment.
+func gone(err error) bool { return errors.Is(err, provision.ErrLost) || unreachable(err) }
 
 // unreachable tells that nobody answers at a server's address, or that the server starts or stops. A time-out is none:
 // to wait for it once is enough.
