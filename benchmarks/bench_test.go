@@ -29,7 +29,7 @@ func subjects() []subject {
 
 // BenchmarkTest is the price of a test, all strategies in one run.
 func BenchmarkTest(b *testing.B) {
-	for _, workers := range []int{1, 8} {
+	for _, workers := range []int{1, 2, 8} {
 		for _, s := range subjects() {
 			env := strategy.ConfigEnv(b.Context(), s.config, workers, b.Logf)
 			name := func(work string) string { return fmt.Sprintf("work=%s/schema=%s/workers=%d", work, s.name, workers) }
@@ -88,7 +88,7 @@ func rounds(b *testing.B, env *strategy.Env, test measure.Test) *measure.Rounds 
 
 // BenchmarkSelect1 is a statement in the middle of a test: SELECT 1 through txiso against the same through plain pgx stdlib.
 func BenchmarkSelect1(b *testing.B) {
-	for _, workers := range []int{1, 8} {
+	for _, workers := range []int{1, 2, 8} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			env := strategy.ConfigEnv(b.Context(), subjects()[0].config, workers, b.Logf)
 			defer env.Close()

@@ -55,7 +55,7 @@ func TestARunWritesTablesPlotsAndREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"before\n", "out/cost.svg", "| txiso |", "| clone-file |", "| 368 tests |", "one for all", "catalog", "\nafter\n"}
+	want := []string{"before\n", "out/cost.svg", "| txiso |", "| clone-file |", "| 368 tests |", "one for all", "catalog", "| 500 tables, 0 rows in each |", "\nafter\n"}
 	for _, part := range want {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("README lacks %q", part)

@@ -14,9 +14,10 @@ func moreSections(ctx context.Context, h *host.Host, p plan, r *report.Run) erro
 	if p.cellsOnly {
 		return nil
 	}
-	steps := len(suites()) + 2*processes + len(p.strategies) + bloatSteps
+	steps := len(suites()) + 2*processes + len(p.strategies) + bloatSteps + len(sizes)
 	bar := progressbar.NewOptions(steps, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish())
 	for _, section := range []func() (report.Section, error){
+		func() (report.Section, error) { return growth(ctx, p.budget, describe(bar, "sizes")) },
 		func() (report.Section, error) { return replay(ctx, p.share, describe(bar, "published suites")) },
 		func() (report.Section, error) { return services(ctx, p.share, describe(bar, "processes")) },
 		func() (report.Section, error) { return footprints(ctx, h, p, describe(bar, "server")) },
