@@ -22,7 +22,7 @@ func TestHoweverATestEndsTheNextOneStartsClean(t *testing.T) {
 	t.Parallel()
 	for name, end := range endings {
 		t.Run(name, func(t *testing.T) {
-			private := fresh(t, txiso.Config{Migrations: table(t)})
+			private := fresh(t, txiso.Config{Migrations: table(t), AllowLeaks: true})
 			var before int
 			ended := playTest(t, func(tb *fakeTB) {
 				before = leaveEverythingOpen(t, private, tb)
@@ -115,8 +115,9 @@ func awaitStatement(t *testing.T, pid int, text string) {
 
 func TestTheConnectionOfAPoolThatIsNotReleasedIsClosedWithItsTest(t *testing.T) {
 	t.Parallel()
+	private := fresh(t, txiso.Config{Migrations: table(t), AllowLeaks: true})
 	played := playTest(t, func(tb *fakeTB) {
-		conn, err := iso.Pool(tb).Acquire(tb.Context())
+		conn, err := private.Pool(tb).Acquire(tb.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

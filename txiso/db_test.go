@@ -187,14 +187,15 @@ func TestTheNextTestRunsOnTheSameConnectionWithoutItsSettings(t *testing.T) {
 
 func TestAHandleOfATestThatHasEndedSaysSo(t *testing.T) {
 	t.Parallel()
+	private := fresh(t, txiso.Config{Migrations: table(t), AllowLeaks: true})
 	var conn *sql.Conn
 	var pool *pgxpool.Pool
 	playTest(t, func(tb *fakeTB) {
 		var err error
-		if conn, err = iso.DB(tb).Conn(t.Context()); err != nil {
+		if conn, err = private.DB(tb).Conn(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		pool = iso.Pool(tb)
+		pool = private.Pool(tb)
 	}).expectPass(t)
 	if _, err := conn.ExecContext(t.Context(), "SELECT 1"); err == nil {
 		t.Error("the connection of a test that has ended runs a statement")

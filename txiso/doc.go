@@ -69,6 +69,19 @@
 //
 // What a test has not committed no other sees: isolation is what it was.
 //
+// A test that ends with something open fails, with the line that opened it, unless [Config.AllowLeaks] is set:
+//
+//	txiso.go:240: txiso: the test has ended, but the rows of the query at /home/ann/bank/store.go:52 are not closed;
+//	    close them (defer rows.Close()), or Scan the row of QueryRow, or set Config.AllowLeaks
+//
+// Of a connection that is the line that used it first, or with [Config.Strict] the one that took it. What a goroutine or a
+// context closes within half a second is none. A test that has failed has a line about it in its log instead.
+//
+// [Config.Strict] fails tests that use db where tx was meant, and says where:
+//
+//	txiso.go:240: txiso: the statement at /home/ann/bank/store.go:71 was sent on another connection while the transaction
+//	    begun at /home/ann/bank/store.go:60 was open; send it on the transaction, or end that first (Config.Strict reports this)
+//
 // # Limits
 //
 // The transaction of a test is never committed, so what needs a real commit does not happen: LISTEN and NOTIFY, other

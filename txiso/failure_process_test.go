@@ -15,7 +15,12 @@ func init() {
 		"fail behind statements":  failBehindStatements,
 		"fail in a subtest":       func(t *testing.T) { t.Run("sub", failBehindStatements) },
 		"panic behind statements": func(t *testing.T) { panicBehindStatements(t) },
-		"pass":                    func(t *testing.T) { insertCustomer(t, iso.DB(t), "ann@example.com") },
+		"leak": func(t *testing.T) {
+			if _, err := iso.DB(t).Query("SELECT 1"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"pass": func(t *testing.T) { insertCustomer(t, iso.DB(t), "ann@example.com") },
 	})
 }
 
@@ -59,6 +64,7 @@ func TestTheOutputOfGoTestShowsTheStatementsOfATestThatFails(t *testing.T) {
 	expectOutput(t, failingChild(t, "fail in a subtest"), "--- FAIL: TestInChild/sub", "        SELECT $1::int; -- $1 = 29: 1 row, ")
 	expectOutput(t, failingChild(t, "panic behind statements"),
 		"panic: as planned", "INSERT INTO customers (email, name) VALUES ($1, 'Ann'); -- $1 = 'ann@example.com': 1 row, ")
+	expectOutput(t, failingChild(t, "leak"), "--- FAIL: TestInChild", "txiso: the test has ended, but the rows of the query at ", "failure_process_test.go:", "SELECT 1; -- 1 row, ")
 	if out := runChild(t, "pass"); strings.Contains(out, "txiso") {
 		t.Errorf("a test that passes logs:\n%s", out)
 	}

@@ -32,7 +32,7 @@ func keeping(t *testing.T) txiso.Config {
 		}
 		drop(t, admin, home)
 	})
-	return txiso.Config{DSN: within(t, pgtest.DSN(t), home), Migrations: table(t), KeepFailed: true}
+	return txiso.Config{DSN: within(t, pgtest.DSN(t), home), Migrations: table(t), KeepFailed: true, AllowLeaks: true}
 }
 
 func drop(t *testing.T, admin *pgx.Conn, name string) {

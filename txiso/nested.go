@@ -56,6 +56,8 @@ type ground interface {
 	Config() *pgx.ConnConfig
 	Connector() driver.Connector
 	Nest(ctx context.Context, names session.Names) (*session.Nested, error)
+	Taken(ctx context.Context, conn *pgx.Conn) error
+	Leaks(patience time.Duration, closeHandles func()) []session.Leak
 	Troubled() bool
 	Statements() []session.Statement
 	End(within time.Duration) (findings []string, err error)

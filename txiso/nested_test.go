@@ -335,13 +335,16 @@ func TestASiblingsHandleIsThatOfATestThatHasEnded(t *testing.T) {
 		insertCustomer(t, iso.DB(tb), "ann@example.com")
 		var conn *sql.Conn
 		var cfg *pgx.ConnConfig
-		playNested(t, iso, tb, "one", func(one *fakeTB) {
+		leaving := playNested(t, iso, tb, "one", func(one *fakeTB) {
 			var err error
 			if conn, err = iso.DB(one).Conn(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			cfg = iso.Pool(one).Config().ConnConfig
-		}).expectPass(t)
+		})
+		if len(leaving.errors) != 1 || !strings.Contains(leaving.errors[0], "a connection was not given back") {
+			t.Errorf("the sibling was told %q", leaving.errors)
+		}
 		playNested(t, iso, tb, "two", func(*fakeTB) {
 			if _, err := conn.ExecContext(t.Context(), "SELECT 1"); err == nil {
 				t.Error("the sibling's connection runs a statement")

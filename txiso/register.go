@@ -8,8 +8,8 @@ import (
 	"io"
 	"sync"
 
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/txiso/txiso-go/txiso/internal/lease"
+	"github.com/txiso/txiso-go/txiso/internal/session"
 )
 
 // Register makes cfg available to database/sql under a driver name:
@@ -92,7 +92,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stdlib.GetConnector(*l.Config()).Connect(ctx)
+	return l.Connector().Connect(ctx)
 }
 
 // join makes the connector one of those that hold its name's session.
@@ -132,9 +132,16 @@ func (c *connector) Close() error {
 	if s.lease == nil {
 		return nil
 	}
+	var leaks []session.Leak
+	if !c.driver.iso.allowLeaks {
+		leaks = s.lease.Leaks(leakPatience, func() {}) // database/sql has closed the connections that nobody uses
+	}
 	findings, err := s.lease.End(endTimeout)
 	for _, f := range findings {
 		err = errors.Join(err, errors.New(f))
+	}
+	for _, leak := range leaks {
+		err = errors.Join(err, leakError(leak))
 	}
 	return err
 }

@@ -193,7 +193,9 @@ func TestAClosedDatabaseIsClosedAsDatabaseSQLSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeDB(t, db)
+	if err := db.Close(); err == nil || !strings.Contains(err.Error(), "a connection was not given back") {
+		t.Errorf("Close with a connection in use: %v", err)
+	}
 	if err := db.PingContext(t.Context()); err == nil || err.Error() != "sql: database is closed" {
 		t.Errorf("Ping after Close: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/txiso/txiso-go/txiso/internal/lease"
@@ -38,6 +39,18 @@ type Config struct {
 	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, and with Shared the
 	// wait of any statement for a lock of another test. 0 means ten seconds.
 	BeginTimeout time.Duration
+
+	// AllowLeaks lets tests end with something left open. Otherwise a transaction that is still open, rows that are not closed,
+	// and a *sql.Conn or *pgxpool.Conn that is not given back fail the test, with the file and line that opened them: of a
+	// connection that is the line that first used it. With [Register] db.Close returns them as errors. What a context that has
+	// ended closes is none, and a test that has failed is only told.
+	AllowLeaks bool
+
+	// Strict fails a test that sends a statement on one connection while a transaction is open on another: as a rule, db was
+	// used where tx was meant. The message has both places; each pair of them is told once, when the test ends, and the
+	// statement itself does what it does without Strict. Code that means it, such as goroutines at work at the same time, cannot
+	// be tested with Strict. It costs some microseconds for every statement, and lets leaks be told more exactly.
+	Strict bool
 
 	// NestedTimeout bounds the wait of [Iso.Nested] for another subtest that is nested in the same parent, each anew. 0 means
 	// a minute.
@@ -102,6 +115,7 @@ type Iso struct {
 
 	nestedTimeout time.Duration
 	keeps         keeps
+	allowLeaks    bool
 
 	mu    sync.Mutex
 	tests map[TB]*test
@@ -116,11 +130,16 @@ func New(cfg Config) *Iso {
 		pool: lease.New(lease.Config{
 			Provision: prov,
 			Server:    pgserver.Config{},
-			Session:   session.Options{BeginTimeout: cmp.Or(cfg.BeginTimeout, defaultBeginTimeout)},
-			Shared:    cfg.Shared,
+			Session: session.Options{
+				BeginTimeout: cmp.Or(cfg.BeginTimeout, defaultBeginTimeout),
+				Strict:       cfg.Strict,
+				IgnoreLeaks:  cfg.AllowLeaks,
+			},
+			Shared: cfg.Shared,
 		}),
 		err:           err,
 		nestedTimeout: cmp.Or(cfg.NestedTimeout, defaultNestedTimeout),
+		allowLeaks:    cfg.AllowLeaks,
 		keeps:         keeps{always: cfg.KeepFailed, most: cmp.Or(cfg.MaxKept, defaultMaxKept)},
 		poolDefaults:  sync.OnceValues(func() (*pgxpool.Config, error) { return pgxpool.ParseConfig("") }),
 		tests:         make(map[TB]*test),
@@ -198,6 +217,7 @@ func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 	}
 	cfg := *base
 	cfg.ConnConfig = held.ground.Config().Copy()
+	cfg.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return true, held.ground.Taken(ctx, conn) }
 	pool, err := pgxpool.NewWithConfig(t.Context(), &cfg)
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool: %v", err)
@@ -323,15 +343,14 @@ func (h *test) end(t TB) {
 	h.iso.mu.Lock()
 	delete(h.iso.tests, t)
 	h.iso.mu.Unlock()
-	for _, f := range h.close {
-		f()
-	}
 	if h.ground == nil {
 		return
 	}
 	defer h.giveTurn()
+	hasFailed := failed(t)
+	leaks := h.tellLeaks(t, hasFailed)
 	var statements []session.Statement
-	if failed(t) || h.ground.Troubled() {
+	if leaks || hasFailed || h.ground.Troubled() {
 		statements = h.ground.Statements()
 	}
 	findings, err := h.finish(t)

@@ -45,6 +45,9 @@ type conn struct {
 	waitsSince time.Time          // when its BEGIN began to wait
 	site       *site              // who sent the BEGIN that is next
 	turnedAway bool               // up to its Sync, see nested.go
+	taken      place              // where it was taken from a pool, see places.go
+	uses       int                // batches since then that executed something, until taken is known
+	inside     int                // goroutines that wait in Read
 }
 
 var _ net.Conn = (*conn)(nil)
@@ -86,7 +89,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.stopWaiting(c)
+	c.inside++
+	defer func() {
+		c.inside--
+		s.stopWaiting(c)
+	}()
 	for {
 		switch {
 		case c.inStart < len(c.in):

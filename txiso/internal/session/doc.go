@@ -14,6 +14,7 @@
 //     undoes itself and nothing else; BEGIN keeps the guard open until COMMIT releases it or ROLLBACK returns to it
 //     (guard.go, transaction.go);
 //   - prepared statements belong to virtual connections and are kept on the server beyond them (statements.go);
+//   - what a test sends is remembered, and what it leaves open is found, in case it fails (journal.go, places.go, leaks.go);
 //   - deferred constraints are checked where a commit would check them (deferred.go).
 //
 // The frontend's messages become server messages in translate.go, the server's answers become the frontend's in

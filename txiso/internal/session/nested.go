@@ -50,7 +50,7 @@ func (s *Session) Nest(ctx context.Context, outer *Nested, names Names) (*Nested
 	}
 	n.virtual = s.virtual.Copy()
 	n.virtual.DialFunc = n.dial
-	n.opener = stdlib.GetConnector(*n.virtual)
+	n.opener = stdlib.GetConnector(*n.virtual, stdlib.OptionResetSession(s.Taken))
 	if n.tx, err = s.control.savepoint(n.prepares > 0); err != nil {
 		return nil, s.failNested(err)
 	}

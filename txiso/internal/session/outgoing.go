@@ -77,6 +77,7 @@ func (s *Session) scan(c *conn) {
 		case 'Q', 'F', 'S', 'H', 'd', 'c', 'f':
 			whole := o.buf[start:end]
 			o.batches = append(o.batches, batch{end: end, first: whole[0], begins: s.begins(c, whole)})
+			s.notePlace(c, whole)
 			start = end
 		}
 	}

@@ -90,6 +90,9 @@ func (s *Session) advance(c *conn) {
 func (s *Session) translateBatch(c *conn) {
 	c.waitsSince = time.Time{}
 	msgs := c.out.buf[:c.out.batches[0].end]
+	if s.opts.Strict && !c.out.batches[0].begins {
+		s.noteStray(c, msgs)
+	}
 	s.translate(c, msgs)
 	c.out.dropBatch()
 }

@@ -17,6 +17,13 @@ import (
 type Options struct {
 	// BeginTimeout bounds how long a BEGIN waits for another connection's app transaction to end. 0 means ten seconds.
 	BeginTimeout time.Duration
+
+	// Strict makes a finding of a statement on one connection while a transaction is open on another, and keeps the place of
+	// every statement.
+	Strict bool
+
+	// IgnoreLeaks says that Leaks will not be called, so that no places are kept for it.
+	IgnoreLeaks bool
 	// Committed is called once, before the code under test is told, when the outer transaction was ended by a statement and
 	// may have been committed. It must not use the session.
 	Committed func()
@@ -86,6 +93,7 @@ type Session struct {
 	buffers   [][]byte
 
 	journal journal
+	strays  map[[2]string]bool // of Strict: pairs of places that have been told
 
 	// the wire
 	steps   steps
@@ -119,7 +127,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	s.statements.init()
 	s.deferred.stale = true
 	s.virtual = s.virtualConfig(cfg)
-	s.opener = stdlib.GetConnector(*s.virtual)
+	s.opener = stdlib.GetConnector(*s.virtual, stdlib.OptionResetSession(s.Taken))
 	if s.control, err = newControl(ctx, s); err != nil {
 		phys.close()
 		return nil, err
@@ -140,6 +148,7 @@ func (s *Session) Start() error {
 	s.mu.Lock()
 	err := s.err
 	s.lost = nil
+	s.strays = nil
 	s.journal.start()
 	s.mu.Unlock()
 	if err != nil {

@@ -2,15 +2,12 @@ package session
 
 import (
 	"bytes"
-	"fmt"
 	"runtime"
-	"strings"
 )
 
-// site remembers who did something, cheaply; the names are looked up only when they are told to somebody.
+// site remembers who did something.
 type site struct {
-	pcs       [40]uintptr
-	n         int
+	place
 	known     chan struct{} // closed when goroutine is set
 	goroutine string
 }
@@ -45,31 +42,10 @@ func (x *site) sameGoroutine(y *site) bool {
 	return x.goroutine == y.goroutine && x.goroutine != ""
 }
 
-// String is the file and line of the innermost caller that is neither a driver nor this package.
+// String is that of its place.
 func (x *site) String() string {
 	if x == nil {
 		return "an unknown place"
 	}
-	frames := runtime.CallersFrames(x.pcs[:x.n])
-	for {
-		f, more := frames.Next()
-		if f.Function != "" && !internalFrame(f.Function) {
-			return fmt.Sprintf("%s:%d", f.File, f.Line)
-		}
-		if !more {
-			return "an unknown place"
-		}
-	}
-}
-
-func internalFrame(function string) bool {
-	for _, prefix := range [...]string{
-		"github.com/txiso/txiso-go/txiso.", "github.com/txiso/txiso-go/txiso/internal/session.(", "github.com/jackc/",
-		"database/sql.", "runtime.", "sync.", "github.com/lib/pq.",
-	} {
-		if strings.HasPrefix(function, prefix) {
-			return true
-		}
-	}
-	return false
+	return x.place.String()
 }

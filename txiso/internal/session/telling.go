@@ -35,7 +35,7 @@ func (s *Session) told(n int) []Statement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j, conns := &s.journal, map[uint32]int{}
-	t := teller{types: pgtype.NewMap(), password: s.virtual.Password}
+	t := newTeller(s)
 	var told []Statement
 	for number := max(n, j.n-j.keep) + 1; number <= j.n; number++ {
 		e := j.at(number)
@@ -66,6 +66,10 @@ func (n *Nested) Troubled() bool { return n.s.Troubled() }
 type teller struct {
 	types    *pgtype.Map
 	password string // of the server
+}
+
+func newTeller(s *Session) *teller {
+	return &teller{types: pgtype.NewMap(), password: s.virtual.Password}
 }
 
 func (t *teller) tell(e *entry) Statement {
