@@ -4,7 +4,10 @@ package txiso_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,7 +81,43 @@ func TestAServerWithFewConnections(t *testing.T) {
 			defer cancel()
 			playTestWith(t, ctx, func(two *fakeTB) { private.DB(two) }).expectFatal(t,
 				"the server had no free connection until the test's context ended", "this process holds 1 for running tests",
-				"raise max_connections", "fewer tests at once with -parallel or -p", "too many clients already", "SQLSTATE 53300")
+				"raise max_connections", "fewer tests at once with -parallel or -p", "too many clients already", "SQLSTATE 53300",
+				fmt.Sprintf("(5 by others, 1 by process %d (txiso.test))", os.Getpid()))
+		}).expectPass(t)
+	})
+	t.Run("a test that waits gets the session of one that ends", func(t *testing.T) {
+		others := occupy(t, server)
+		defer leave(t, others)
+		two := make(chan *fakeTB)
+		playTest(t, func(one *fakeTB) {
+			pid := backend(t, private.DB(one))
+			go func() {
+				two <- playTest(t, func(tb *fakeTB) {
+					if got := backend(t, private.DB(tb)); got != pid {
+						t.Errorf("the backend is %d, want %d", got, pid)
+					}
+				})
+			}()
+			time.Sleep(50 * time.Millisecond) // so that it waits; if it does not yet, the test proves less
+		}).expectPass(t)
+		(<-two).expectPass(t)
+	})
+	t.Run("a parent whose parallel subtests find no connection", func(t *testing.T) {
+		others := occupy(t, server)
+		defer leave(t, others)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		playTest(t, func(parent *fakeTB) {
+			private.DB(parent) // and holds it while its subtests wait for theirs
+			var subtests sync.WaitGroup
+			for range 3 {
+				subtests.Go(func() {
+					playTestWith(t, ctx, func(tb *fakeTB) { private.DB(tb) }).expectFatal(t,
+						"the server had no free connection until the test's context ended", "this process holds 1 for running tests and 0 for those to come")
+				})
+			}
+			subtests.Wait()
+			execute(t, private.DB(parent), "INSERT INTO t VALUES (1)")
 		}).expectPass(t)
 	})
 	t.Run("a test that waits gets the next free connection", func(t *testing.T) {

@@ -115,3 +115,11 @@ func runManyTestsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// Sixty-four tests at once want a connection each, and the server has a few: they wait for those that end.
+func TestMoreTestsAtOnceThanTheServerHasConnections(t *testing.T) {
+	server := startServer(t, "max_connections = 10", "superuser_reserved_connections = 0", "max_wal_senders = 0", "autovacuum = off")
+	t.Setenv(childLog, filepath.Join(t.TempDir(), "log"))
+	t.Setenv("TXISO_DSN", server.socketDSN())
+	runChild(t, "run many tests at once", "-test.parallel=64")
+}

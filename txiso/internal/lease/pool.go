@@ -56,16 +56,21 @@ type Pool struct {
 	former   []*provision.Provisioner
 	idle     []*Lease // the one used last is at the end: it is the warmest
 	leased   int
+	returns  int // of leases, ever
 	failure  error
 	failedAt time.Time
 	closed   bool
+
+	returned chan struct{} // wakes one who waits for a connection
 
 	joining chan struct{} // a mutex whose waiters can give up; guards common
 	common  *common       // with Config.Shared: what the next session joins
 }
 
 // New returns a pool that does nothing until it is asked for a lease.
-func New(cfg Config) *Pool { return &Pool{cfg: cfg, joining: make(chan struct{}, 1)} }
+func New(cfg Config) *Pool {
+	return &Pool{cfg: cfg, returned: make(chan struct{}, 1), joining: make(chan struct{}, 1)}
+}
 
 // Lease is a worker database and a session on it, held by one test.
 type Lease struct {
@@ -80,24 +85,21 @@ type Lease struct {
 // Get returns a lease whose session has been started. logf gets the one line that creating an embedded server prints. The
 // errors are those of pgserver.Start, provision.Open and Provisioner.Lease.
 func (p *Pool) Get(ctx context.Context, logf func(string, ...any)) (*Lease, error) {
+	if l := p.startIdle(ctx); l != nil {
+		return l, nil
+	}
+	return onServer(ctx, p, logf, p.startAny)
+}
+
+// startIdle starts a session that has been used before, nil if there is none.
+func (p *Pool) startIdle(ctx context.Context) *Lease {
 	for {
 		l := p.takeIdle()
-		if l == nil {
-			break
-		}
-		if l.usable(ctx) && l.Start() == nil {
-			return l, nil
+		if l == nil || l.usable(ctx) && l.Start() == nil {
+			return l
 		}
 		_ = l.discard(ctx) // a database that cannot be dropped keeps its lock: nobody gets it
 	}
-	l, err := p.make(ctx, logf)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.Start(); err != nil {
-		return nil, errors.Join(err, l.discard(ctx))
-	}
-	return l, nil
 }
 
 func (p *Pool) takeIdle() *Lease {
@@ -125,11 +127,22 @@ func (l *Lease) usable(ctx context.Context) bool {
 	return l.Alive() && (idle < freshFor || l.db.Check(ctx) == nil)
 }
 
-// make leases another worker database and opens a session on it.
-func (p *Pool) make(ctx context.Context, logf func(string, ...any)) (*Lease, error) {
-	return onServer(ctx, p, logf, p.open)
+// startAny starts a session on another worker database, or one that was given back while this test waited for a connection.
+func (p *Pool) startAny(ctx context.Context, prov *provision.Provisioner) (*Lease, error) {
+	if l := p.startIdle(ctx); l != nil {
+		return l, nil
+	}
+	l, err := p.open(ctx, prov)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Start(); err != nil {
+		return nil, errors.Join(err, l.discard(ctx))
+	}
+	return l, nil
 }
 
+// open leases another worker database and opens a session on it.
 func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, error) {
 	for {
 		db, common, err := p.claim(ctx, prov)
@@ -265,7 +278,12 @@ func (p *Pool) put(l *Lease) {
 		p.idle = append(p.idle, l)
 		l = nil
 	}
+	p.returns++
 	p.mu.Unlock()
+	select {
+	case p.returned <- struct{}{}:
+	default: // nobody waits, or will know by the one before
+	}
 	if l != nil {
 		l.giveUp()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,6 +22,8 @@ const (
 	// comeBack bounds the wait for an external server that has been there before: somebody may be restarting it.
 	comeBack     = 10 * time.Second
 	comeBackStep = 50 * time.Millisecond
+	// usageTimeout bounds the question who has all connections.
+	usageTimeout = 5 * time.Second
 )
 
 // SQLSTATEs, PostgreSQL manual, appendix A.
@@ -138,9 +141,11 @@ func (p *Pool) dsn() string {
 	return os.Getenv("TXISO_DSN")
 }
 
-// whenCrowded repeats f while the server has no connection to give.
+// whenCrowded repeats f while the server has no connection to give. Its patience begins anew whenever a lease is given back:
+// as long as tests end, who waits will have his turn.
 func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
 	var full error // what a server without connections said last
+	seen := p.returnsSoFar()
 	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		err := f()
 		switch {
@@ -149,22 +154,47 @@ func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
 		case full == nil || ctx.Err() == nil:
 			return err
 		}
+		if n := p.returnsSoFar(); n != seen {
+			seen, began = n, time.Now()
+		}
 		if time.Since(began) > crowded {
 			return p.crowdedError(fmt.Sprint("for ", crowded), full)
 		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(p.crowdedError("until the test's context ended", full), context.Cause(ctx))
+		case <-p.returned:
 		case <-time.After(pause):
 		}
 	}
 }
 
-func (p *Pool) crowdedError(duration string, err error) error {
+func (p *Pool) returnsSoFar() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return fmt.Errorf("txiso: the server had no free connection %s; this process holds %d for running tests and %d for those to come: "+
-		"raise max_connections, or run fewer tests at once with -parallel or -p: %w", duration, p.leased, len(p.idle), err)
+	return p.returns
+}
+
+func (p *Pool) crowdedError(duration string, err error) error {
+	p.mu.Lock()
+	leased, idle, prov := p.leased, len(p.idle), p.prov
+	p.mu.Unlock()
+	return fmt.Errorf("txiso: the server had no free connection %s; this process holds %d for running tests and %d for those to come%s: "+
+		"raise max_connections, or run fewer tests at once with -parallel or -p: %w", duration, leased, idle, usage(prov), err)
+}
+
+// usage tells who has the server's connections, if that can be found out.
+func usage(prov *provision.Provisioner) string {
+	if prov == nil {
+		return ""
+	}
+	ctx, done := context.WithTimeout(context.Background(), usageTimeout)
+	defer done()
+	users, err := prov.Users(ctx)
+	if err != nil || len(users) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(users, ", ") + ")"
 }
 
 // remember keeps a failure that the next test would only wait for again. That of a context is the caller's own, and a
