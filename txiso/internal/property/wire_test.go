@@ -139,7 +139,9 @@ func (c *wireClient) receive() int {
 		c.conn, c.tx = nil, 'I'
 		return 0
 	}
-	c.rec.add("%s", messageString(msg))
+	if text := messageString(msg); !strings.Contains(text, "skipping cleanup for portal") { // bound in a transaction that had failed
+		c.rec.add("%s", text)
+	}
 	switch m := msg.(type) {
 	case *pgproto3.ReadyForQuery:
 		c.tx = m.TxStatus

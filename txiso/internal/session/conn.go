@@ -40,8 +40,9 @@ type conn struct {
 	unnamed    *statement
 	portals    map[string]*portal // by the name the client uses
 	portal     portal             // the unnamed one
+	cursors    []string           // it has declared WITH HOLD
 	zombie     bool               // its failed app transaction has been undone already, see transaction.go
-	chained    sqltext.Mode       // what that had from AND CHAIN
+	chained    sqltext.Mode       // what that has left for AND CHAIN
 	waitsSince time.Time          // when its BEGIN began to wait
 	site       *site              // who sent the BEGIN that is next
 	turnedAway bool               // up to its Sync, see nested.go
@@ -131,6 +132,7 @@ func (c *conn) close(why error) {
 	}
 	c.closed = why
 	c.s.leave(c)
+	c.leavePortals()
 	c.s.interrupt(c)
 	delete(c.s.conns, c.id)
 	c.s.keepBuffers(c)

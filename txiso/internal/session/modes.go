@@ -76,6 +76,15 @@ func (m *txModes) apply(to sqltext.Mode) {
 	}
 }
 
+// left are those that a transaction has left for AND CHAIN. What fails loses its own modes then and there, but behind a
+// savepoint only that fails.
+func (m *txModes) left(failed bool) sqltext.Mode {
+	if failed && !m.nested {
+		return m.chained
+	}
+	return m.Mode
+}
+
 // chain makes modes those that the transaction begins with.
 func (m *txModes) chain(modes sqltext.Mode) {
 	m.begun, m.chained = true, modes
@@ -96,10 +105,10 @@ func level(i sqltext.Isolation) sqltext.Isolation {
 	return i
 }
 
-// setupTx sends what c's transaction needs ahead of its next statement.
-func (s *Session) setupTx(c *conn) {
+// setupTx sends what c's transaction needs ahead of its next statement, if that depends on it: until then it can be changed.
+func (s *Session) setupTx(c *conn, t traits) {
 	m := s.modes(c)
-	if m.setup == "" || s.status(c) == 'E' { // nothing can be set in a failed transaction, and nothing is to
+	if m.setup == "" || !t.moded || s.status(c) == 'E' { // nothing can be set in a failed transaction, and nothing is to
 		return
 	}
 	s.internalQuery(m.setup)

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
 // Portals belong to a connection and end with its transaction (manual 55.2.3). The server has them in the outer transaction, so
@@ -17,7 +15,7 @@ import (
 type portal struct {
 	stmt   *statement // nil for the unnamed portal when there is none
 	server string     // its name on the server
-	ran    bool       // transaction control, which is executed here: it has been
+	ran    bool       // transaction control, or what is warned of: it has been executed
 }
 
 // serverPortals are those of the virtual connections on the server.
@@ -66,6 +64,13 @@ func (c *conn) endPortals() {
 		delete(k.named, p.server)
 	}
 	clear(c.portals)
+}
+
+// leavePortals is called when c is closed: its cursors WITH HOLD end, too.
+func (c *conn) leavePortals() {
+	c.endPortals()
+	c.s.portals.due = append(c.s.portals.due, c.cursors...)
+	c.cursors = nil
 }
 
 // closePortals closes on the server what has ended. Closing what is gone already is no error.
@@ -166,8 +171,9 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 	case p != nil && blockOnly(p.stmt.st) != "" && s.status(c) == 'I':
 		s.emitBlockOnly(c, blockOnly(p.stmt.st))
 	default:
-		if p != nil {
+		if p != nil && !p.ran {
 			s.warnOutside(c, p.stmt.st)
+			p.ran = localOnly(p.stmt.st) != ""
 		}
 		s.forwardPortal(c, m, name, p)
 	}
@@ -205,7 +211,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 	s.ready(c)
 	if !s.controls(c, stmt.st) {
 		s.note(c, stmt.traits)
-		s.setupTx(c)
+		s.setupTx(c, stmt.traits)
 		s.noteState(c, stmt.state)
 		s.unpark(c, stmt.query())
 	}
@@ -221,7 +227,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 // bindUnknown binds a statement that this connection has not prepared with Parse: one of SQL's PREPARE, which the server
 // knows by that name, or none. A statement that another connection prepared under that name must not be found.
 func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, wellFormed bool, m message) {
-	s.note(c, traitsOf(sqltext.Other, ""))
+	s.note(c, anything)
 	switch {
 	case !wellFormed:
 		s.forward(c, m, step{kind: 'B'})
@@ -229,7 +235,7 @@ func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, wellFormed boo
 		s.emitError(c, pgError("26000", missing(name)))
 	default:
 		s.ready(c)
-		s.setupTx(c)
+		s.setupTx(c, anything)
 		s.sendBind(c, portal, rest, &statement{meaning: &meaning{}, backend: &backendStatement{name: string(name)}}, step{kind: 'B'})
 	}
 }

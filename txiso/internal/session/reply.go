@@ -34,6 +34,7 @@ type step struct {
 	server  string            // the server's name for it, of a Bind, Describe, Execute or Close that uses another
 	backend *backendStatement // of a Parse, Close or Describe
 	unnamed *statement        // of a Describe
+	kept    bool              // of a Parse: the server's unnamed statement was the connection's before
 	was     *statement        // of a Parse of an unnamed statement, or a Close: what the name stood for
 }
 
@@ -119,9 +120,7 @@ func (s *Session) message(m message) {
 			s.collect(s.steps.first(), m[11:]) // one column: its number and its length come first
 		}
 	case 'N':
-		if !s.dropping() || s.steps.len() > 0 && s.steps.first().tell {
-			s.deliver(m)
-		}
+		s.notice(m)
 	case 'S':
 		s.parameter(m)
 	case 'A':
@@ -132,6 +131,17 @@ func (s *Session) message(m message) {
 		s.readyForQuery(m[5])
 	default:
 		s.answer(m)
+	}
+}
+
+// notice passes a notice on: of a statement of the client's, or of the check at the end, behind which the last tag comes.
+func (s *Session) notice(m message) {
+	switch {
+	case !s.dropping():
+		s.deliverHeld()
+		s.deliver(m)
+	case s.steps.len() > 0 && s.steps.first().tell:
+		s.deliver(m)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *Session) parse(c *conn, m message) {
 	}
 	s.ready(c)
 	s.noteParse(c, text(rest))
-	st := step{kind: 'P', conn: c, was: c.unnamed}
+	st := step{kind: 'P', conn: c, was: c.unnamed, kept: s.statements.unnamed == c}
 	c.unnamed = &statement{meaning: meaningOf(text(rest)), parse: bytes.Clone(m)}
 	s.forward(c, m, st)
 	s.statements.unnamed = c
@@ -130,15 +130,15 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte) {
 	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, name: name, backend: b})
 }
 
-// parseTaken lets the server refuse a Parse, in its own words: it knows a statement by that name, c's or another's.
+// parseTaken lets the server refuse a Parse, in its own words: it knows a statement by that name, c's or another's, or
+// comes to know c's.
 func (s *Session) parseTaken(c *conn, name string, rest []byte, had *statement) {
 	taken := s.statements.names[name]
 	if had.backend.name == name {
 		taken = had.backend
 	}
 	if taken == nil {
-		s.emitError(c, pgError("42P05", fmt.Sprintf("prepared statement %q already exists", name)))
-		return
+		taken = &backendStatement{meaning: had.meaning, name: name, key: had.backend.key}
 	}
 	s.ensure(c, taken)
 	s.sendParse(c, name, rest, step{kind: 'P'})
@@ -199,11 +199,13 @@ func (s *Session) notParsed(st step, failed bool) {
 		if st.conn.unnamed = st.was; failed {
 			st.conn.unnamed = nil // as on the server
 		}
-		s.statements.unnamed = nil
+		if failed || !st.kept {
+			s.statements.unnamed = nil
+		}
 	case st.drop && st.name != "": // one of the session's own, behind an error
 		s.names.prepared = s.names.prepared && st.name == s.names.restore
 		s.deferred.changed = true
-	default:
+	case st.tell:
 		s.statements.unnamed = nil
 	}
 }

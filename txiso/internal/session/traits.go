@@ -12,16 +12,22 @@ type traits struct {
 	alone       bool // nothing may be sent behind them before they are over
 	constraints bool // SET CONSTRAINTS
 	queries     bool // they take a snapshot, behind which a transaction keeps its modes
+	moded       bool // they depend on its modes
 }
 
+// anything is for statements that are not known.
+var anything = traits{writes: true, alone: true, queries: true, moded: true}
+
 func traitsOf(k sqltext.Kind, sql string) traits {
-	return traits{writes: writes(k, sql), alone: alone(k), constraints: k == sqltext.SetConstraints, queries: queries(k)}
+	return traits{
+		writes: writes(k, sql), alone: alone(k), constraints: k == sqltext.SetConstraints, queries: queries(k), moded: moded(k, sql),
+	}
 }
 
 func (t traits) or(u traits) traits {
 	return traits{
 		writes: t.writes || u.writes, alone: t.alone || u.alone,
-		constraints: t.constraints || u.constraints, queries: t.queries || u.queries,
+		constraints: t.constraints || u.constraints, queries: t.queries || u.queries, moded: t.moded || u.moded,
 	}
 }
 
@@ -112,6 +118,16 @@ func queries(k sqltext.Kind) bool {
 		return false
 	}
 	return !mayControl(k)
+}
+
+// moded reports whether it matters to a statement that its transaction is read-only: it queries, shows it, or sets a savepoint
+// that would take it back.
+func moded(k sqltext.Kind, sql string) bool {
+	return queries(k) || k == sqltext.Savepoint || k == sqltext.Show && showsModes(strings.ToLower(sql))
+}
+
+func showsModes(sql string) bool {
+	return strings.Contains(sql, "read_only") || strings.Contains(sql, "all")
 }
 
 // queriesWhenParsed reports whether the server takes the snapshot already when it reads the statement.

@@ -228,10 +228,7 @@ func (s *Session) endTx(c *conn, chain bool) {
 	if s.ex.behind == transaction {
 		s.ex.behind = nothing
 	}
-	modes := s.tx.modes.Mode
-	if s.tx.failed { // what fails loses its own modes then and there
-		modes = s.tx.modes.chained
-	}
+	modes := s.tx.modes.left(s.tx.failed)
 	s.ex.tell = s.ex.tell || s.tx.reported
 	s.tx = appTx{}
 	c.endPortals()
@@ -252,7 +249,7 @@ func (s *Session) failTx(c *conn) {
 
 // zombify ends c's failed app transaction on the server although c does not know yet, so that others can go on.
 func (s *Session) zombify() {
-	s.tx.owner.zombie, s.tx.owner.chained = true, s.tx.modes.chained
+	s.tx.owner.zombie, s.tx.owner.chained = true, s.tx.modes.left(true)
 	s.rollback()
 }
 

@@ -94,7 +94,7 @@ type queryString struct {
 func (s *Session) query(c *conn, m message) {
 	sql := text(m.body())
 	kind, single := sqltext.Simple(sql)
-	c.unnamed = nil // as on the server
+	c.unnamed, c.portal = nil, portal{} // as on the server
 	if kind == sqltext.None {
 		s.ping(c)
 		return
@@ -113,7 +113,7 @@ func (s *Session) query(c *conn, m message) {
 	control, other := false, false
 	for _, st := range q.statements {
 		control = control || mayControl(st.Kind)
-		other = other || !mayControl(st.Kind)
+		other = other || !mayControl(st.Kind) || st.Kind == sqltext.SetLocal || st.Kind == sqltext.SetConstraints
 	}
 	if !control {
 		t := q.traits(q.statements)
@@ -121,7 +121,7 @@ func (s *Session) query(c *conn, m message) {
 		return
 	}
 	s.ex.strings = q
-	if other {
+	if other && q.several {
 		s.checkSyntax(c)
 		return
 	}
@@ -169,7 +169,7 @@ func (s *Session) syntaxChecked(c *conn) {
 func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, t traits) {
 	s.ready(c)
 	s.note(c, t)
-	s.setupTx(c)
+	s.setupTx(c, t)
 	s.noteState(c, state)
 	s.unpark(c, text(m.body()))
 	s.bind()
@@ -275,8 +275,9 @@ func (s *Session) sendStrings(c *conn, next []sqltext.Statement) {
 	start, end := next[0].Start, next[len(next)-1].End
 	s.warnOutside(c, next[0])
 	s.ready(c)
-	s.note(c, q.traits(next))
-	s.setupTx(c)
+	t := q.traits(next)
+	s.note(c, t)
+	s.setupTx(c, t)
 	s.noteState(c, next)
 	s.noteState(c, configCalls(true, q.sql[start:end]))
 	s.unpark(c, q.sql[start:end])
@@ -290,8 +291,8 @@ func (s *Session) sendStrings(c *conn, next []sqltext.Statement) {
 
 func (s *Session) functionCall(c *conn, m message) {
 	s.ready(c)
-	s.note(c, traitsOf(sqltext.Other, ""))
-	s.setupTx(c)
+	s.note(c, anything)
+	s.setupTx(c, anything)
 	s.forward(c, m, step{kind: 'Q', end: true})
 }
 
