@@ -17,7 +17,8 @@ type CloneDB struct {
 }
 
 // Clone returns a fresh private database with the template's content. The first takes as long as
-// CREATE DATABASE does; from the second on, clones are prepared while tests run. Errors and
+// CREATE DATABASE does; from the one that Config.AheadFrom says, clones are
+// prepared while tests run. Errors and
 // concurrency are as for [Provisioner.Lease].
 func (p *Provisioner) Clone(ctx context.Context) (*CloneDB, error) {
 	return retried(ctx, p, p.clone)
@@ -65,17 +66,12 @@ func (c *CloneDB) Config() *pgx.ConnConfig { return c.p.configFor(c.name) }
 // the server. It contains the password if there is one: keep it out of logs.
 func (c *CloneDB) DSN() string { return dsnFor(c.p.base, c.p.encrypted, c.name) }
 
-// Drop drops the database, ending connections to it, in the background: [Provisioner.Close] waits
-// for that. Only the first call counts. It returns [ErrLost] if the database is no longer ours,
-// and what kept clones that were given back earlier from being dropped; a later run drops
-// them. It waits, until ctx ends, when many are being dropped.
+// Drop drops the database, ending connections to it. Only the first call counts. If it fails,
+// a later run drops the database. It returns [ErrLost] if the database is no longer ours.
 func (c *CloneDB) Drop(ctx context.Context) error {
 	if !c.done.CompareAndSwap(false, true) {
 		return nil
 	}
-	if err := c.keeper.check(ctx); err != nil {
-		c.p.stock.notTaken()
-		return err
-	}
-	return c.p.stock.giveBack(ctx, c)
+	c.p.stock.notTaken()
+	return c.p.dispose(ctx, c.keeper, c.name)
 }

@@ -48,6 +48,9 @@ type Config struct {
 	// [WorkerDB.Outgrown] says so. Zero means 64 MB.
 	Growth int64
 
+	// AheadFrom is which Clone is the first that makes others be prepared. Zero means the eighth.
+	AheadFrom int
+
 	// AheadFor is for how long after the last Clone prepared clones are kept. Zero means 10 seconds.
 	AheadFor time.Duration
 }
@@ -113,6 +116,9 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if cfg.StaleAfter, err = staleAfter(cfg.StaleAfter); err != nil {
 		return nil, err
 	}
+	if cfg.AheadFrom == 0 {
+		cfg.AheadFrom = defaultAheadFrom
+	}
 	if cfg.AheadFor == 0 {
 		cfg.AheadFor = defaultAheadFor
 	}
@@ -158,8 +164,7 @@ func describe(cfg Config) (string, error) {
 }
 
 // Close gives back every lease and clone that is still held (it does not drop those), ends the
-// background work and closes the connection. It returns what kept clones that were given back from
-// being dropped. Calling it again does nothing.
+// background work and closes the connection. It returns what kept prepared clones from being dropped. Calling it again does nothing.
 func (p *Provisioner) Close(ctx context.Context) error {
 	p.stop()
 	if err := p.lockTurn(ctx); err != nil {

@@ -11,8 +11,9 @@ import (
 const (
 	// maxAhead is how many clones are prepared before anybody asks for them.
 	maxAhead = 2
-	// maxDropping is how many clones may wait to be dropped; who gives back another waits.
-	maxDropping = 4
+	// defaultAheadFrom is which Clone of a process is the first that makes it prepare others: a process that ends leaves
+	// what it has prepared to later runs, so it must be one that lives long enough to collect as much.
+	defaultAheadFrom = 8
 	// defaultAheadFor is for how long after the last Clone prepared ones are kept.
 	defaultAheadFor = 10 * time.Second
 	// backgroundTimeout bounds the making or dropping of one clone that nobody waits for.
@@ -21,10 +22,10 @@ const (
 	crowdedStep = 50 * time.Millisecond
 )
 
-// stock prepares clones while tests run, and drops those that tests have given back, because CREATE
-// and DROP DATABASE take far longer than anything else that a test waits for. It begins with
-// the second Clone, as a process that needs one may need no other, and gives up what it has
-// when none is asked for any more.
+// stock prepares clones while tests run, because CREATE DATABASE takes far longer than anything else that a
+// test waits for. It begins with the Clone that Config.AheadFrom says, and gives up what it has when none is
+// asked for any more. Clones that tests give back are dropped at once: a process that ends would
+// leave those that wait to be dropped, and short ones leave more than they collect.
 //
 // A prepared clone has its lock, as if a test had it: no other process drops it while this one
 // lives, and any later one does afterwards.
@@ -40,13 +41,12 @@ type stock struct {
 	failures []error // of drops, not yet told
 	closed   bool
 
-	work     sync.WaitGroup // everything under way in the background
-	dropping chan struct{}  // those that wait to be dropped
-	one      sync.Mutex     // held while a clone is dropped: that takes a connection
+	work sync.WaitGroup // everything under way in the background
+	one  sync.Mutex     // held while a prepared clone is dropped: that takes a connection
 }
 
 func newStock(p *Provisioner) *stock {
-	return &stock{p: p, ready: make(chan *CloneDB, 64), dropping: make(chan struct{}, maxDropping)}
+	return &stock{p: p, ready: make(chan *CloneDB, 64)}
 }
 
 // take returns a prepared clone, if need be when it is ready, or nil if none is promised.
@@ -84,7 +84,7 @@ func (s *stock) prepare(k *keeper) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken, s.held = s.taken+1, s.held+1
-	if s.closed || s.taken < 2 {
+	if s.closed || s.taken < s.p.cfg.AheadFrom {
 		return
 	}
 	for ; s.promised < min(s.held, maxAhead); s.promised++ {
@@ -152,29 +152,8 @@ func (s *stock) drop(c *CloneDB) {
 	if err != nil && !errors.Is(err, ErrLost) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.failures = append(s.failures, fmt.Errorf("txiso: %s, which a test had given back, could not be dropped: %w; a later run tries again", c.name, err))
+		s.failures = append(s.failures, fmt.Errorf("txiso: %s, which was prepared for a test, could not be dropped: %w; a later run tries again", c.name, err))
 	}
-}
-
-// giveBack drops a test's clone in the background, and returns what became of earlier ones.
-func (s *stock) giveBack(ctx context.Context, c *CloneDB) error {
-	select {
-	case s.dropping <- struct{}{}:
-	case <-ctx.Done():
-		return waitError("other clones to be dropped", context.Cause(ctx))
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held--
-	if s.closed {
-		<-s.dropping
-		return ErrLost
-	}
-	s.work.Go(func() {
-		s.drop(c)
-		<-s.dropping
-	})
-	return s.failed()
 }
 
 // failed returns the failures that nobody was told of. The caller holds mu.
