@@ -114,3 +114,26 @@ func BenchmarkSelect1(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkResetSequences is the price of Config.ResetSequences for a test with one insert, against the same without it.
+func BenchmarkResetSequences(b *testing.B) {
+	for _, tables := range []int{10, 500} {
+		for _, workers := range []int{1, 8} {
+			b.Run(fmt.Sprintf("tables=%d/workers=%d", tables, workers), func(b *testing.B) {
+				r := &measure.Rounds{Workers: workers, Test: work.Plain.Inserts(1)}
+				for _, name := range []string{"without", "reset"} {
+					cfg := txiso.Config{Migrations: schema.New(tables, 0).Migrations, ResetSequences: name == "reset"}
+					env := strategy.ConfigEnv(b.Context(), cfg, workers, b.Logf)
+					defer env.Close()
+					s, err := strategy.NewTxiso(b.Context(), env)
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer s.Close()
+					r.Contenders = append(r.Contenders, &measure.Contender{Name: name, Strategy: s})
+				}
+				ratios(b, r)
+			})
+		}
+	}
+}

@@ -38,6 +38,7 @@ func TestConfigsThatContradictThemselvesAreToldToTheFirstTest(t *testing.T) {
 		"two schemas":          {txiso.Config{Migrations: table(t), Migrator: numbers("both")}, []string{"both Migrations and Migrator", "set one of them"}},
 		"seed without version": {txiso.Config{Seed: txiso.Seed{Run: nothing}}, []string{"Config.Seed has no Version", "set Version"}},
 		"version without seed": {txiso.Config{Seed: txiso.Seed{Version: "1"}}, []string{"Config.Seed has a Version but nothing to run", "set Run, or remove Version"}},
+		"shared sequences":     {txiso.Config{Shared: true, ResetSequences: true}, []string{"both Shared and ResetSequences", "set one of them"}},
 		"negative wait":        {txiso.Config{BeginTimeout: -time.Second}, []string{"Config.BeginTimeout is -1s", "set a positive duration"}},
 	} {
 		t.Run(name, func(t *testing.T) { failure(t, c.cfg).expectFatal(t, c.texts...) })

@@ -174,6 +174,11 @@ func (p *Pool) connect(ctx context.Context, db claim) (*session.Session, error) 
 		opts.Hints = sharedHints(opts.BeginTimeout)
 	}
 	cfg.AfterConnect = db.Pristine
+	if opts.ResetSequences {
+		for _, q := range db.Sequences() {
+			opts.Sequences = append(opts.Sequences, session.Sequence(q))
+		}
+	}
 	opts.Committed = func() {
 		ctx, done := context.WithTimeout(context.Background(), spoilTimeout)
 		defer done()

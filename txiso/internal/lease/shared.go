@@ -20,6 +20,7 @@ type claim interface {
 	Pristine(ctx context.Context, conn *pgconn.PgConn) error
 	Check(ctx context.Context) error
 	Outgrown(ctx context.Context) (bool, error)
+	Sequences() []provision.Sequence
 	Spoil(ctx context.Context) error
 	Keep(ctx context.Context, test string, most int) (*provision.Kept, error)
 	Release()

@@ -25,6 +25,8 @@ type marker struct {
 	Used        time.Time `json:"used,omitzero"` // of a template: last use, to the hour
 	Size        int64     `json:"size,omitzero"` // of a template: bytes when it was built
 	Test        string    `json:"test,omitzero"` // of a kept one: whose it was
+
+	Sequences []Sequence `json:"sequences,omitempty"` // of a template: those that have been used
 }
 
 const markerPrefix = "txiso "

@@ -126,20 +126,24 @@ func (p *Provisioner) build(ctx context.Context, admin *link, build string) erro
 	if err := p.fill(ctx, build); err != nil {
 		return err
 	}
+	sequences, err := p.movedSequences(ctx, build)
+	if err != nil {
+		return err
+	}
 	if err := admin.empty(ctx, build); err != nil {
 		return err
 	}
-	return p.finish(ctx, admin, build)
+	return p.finish(ctx, admin, build, sequences)
 }
 
-func (p *Provisioner) finish(ctx context.Context, admin *link, build string) error {
+func (p *Provisioner) finish(ctx context.Context, admin *link, build string, sequences []Sequence) error {
 	size, err := admin.size(ctx, build)
 	if err != nil {
 		return doing("finishing the template", err)
 	}
 	now := admin.now()
 	for _, step := range []string{
-		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now, Size: size}),
+		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now, Size: size, Sequences: sequences}),
 		// Nobody can get in the way of a clone (55006) and no test can change the template.
 		"ALTER DATABASE " + build + " ALLOW_CONNECTIONS false",
 		"ALTER DATABASE " + build + " RENAME TO " + p.template,

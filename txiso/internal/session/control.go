@@ -214,6 +214,7 @@ func (s *Session) controlMessage(c *conn, m message) {
 	default:
 		s.openOuter()
 		s.closeGuard()
+		s.settings.savepoint(text(m.body()))
 		s.internalQuery(text(m.body()))
 		s.controlDone(c, "DONE", 'T')
 	}
@@ -247,7 +248,7 @@ func (s *Session) sendReset() {
 			s.deferred.stale = s.deferred.stale || s.ddl
 		}
 	}
-	s.held, s.begun, s.cleanup = false, false, nil
+	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
 	s.ddl, s.prepared, s.settings = false, false, settings{}
 	s.forgetUnnamed()
@@ -255,10 +256,22 @@ func (s *Session) sendReset() {
 }
 
 func (s *Session) sendRollback() {
+	st := step{drop: true}
+	sql := "ROLLBACK;" + unlockSQL + ";" + discardSQL
+	if s.resets() {
+		if s.aborted { // nothing else can run there
+			s.internalQuery("ROLLBACK TO " + s.names.guard)
+		}
+		st.rows, sql = s.phys.sequences.note, listMoved+";"+sql
+	}
 	if !s.names.prepared { // the test has deallocated the statements
-		s.wbuf = appendQuery(s.wbuf, "ROLLBACK;"+unlockSQL+";"+discardSQL)
-		s.push(step{kind: 'Q', drop: true, reset: true})
+		s.wbuf = appendQuery(s.wbuf, sql)
+		st.kind, st.reset = 'Q', true
+		s.push(st)
 		return
+	}
+	if st.rows != nil {
+		s.runStep(s.names.moved, st)
 	}
 	s.run(s.names.end)
 	s.run(s.names.unlock)

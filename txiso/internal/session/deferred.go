@@ -35,6 +35,7 @@ func (d *deferredConstraints) add(row []byte) {
 // noteWrites notes that a statement is sent that changes data by the look of it, or not. By the look of it only: a view
 // may call a function that does.
 func (s *Session) noteWrites(writes bool) {
+	s.touched = s.touched || writes || s.deferred.stale || s.deferred.distrust
 	s.ex.wrote = s.ex.wrote || writes
 	s.ex.writes = s.ex.writes || writes || s.deferred.stale || s.deferred.distrust
 }

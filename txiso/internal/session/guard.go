@@ -26,6 +26,7 @@ type guardNames struct {
 	set, release, rollback string
 	begin, end             string // of the outer transaction, go-txdb's
 	unlock, discard        string // what its ROLLBACK leaves
+	moved                  string // sequences
 	check, restore         string // of deferred constraints
 	prepared               bool   // the server knows the statements
 }
@@ -44,6 +45,7 @@ func newGuardNames() guardNames {
 		end:      name + "_end",
 		unlock:   name + "_unl",
 		discard:  name + "_dis",
+		moved:    name + "_mov",
 		check:    name + "_chk",
 		restore:  name + "_res",
 	}
@@ -88,6 +90,9 @@ func (s *Session) ready(c *conn) {
 func (s *Session) openOuter() {
 	if s.held {
 		s.prepareGuards()
+		if s.phys.sequences != nil {
+			s.resetMoved()
+		}
 		s.run(s.names.begin)
 		s.held, s.begun = false, true
 	}
@@ -254,6 +259,9 @@ func (s *Session) prepareGuards() {
 	s.prepareInternal(s.names.end, "ROLLBACK")
 	s.prepareInternal(s.names.unlock, unlockSQL)
 	s.prepareInternal(s.names.discard, discardSQL)
+	if s.phys.sequences != nil {
+		s.prepareInternal(s.names.moved, listMoved)
+	}
 	s.prepareInternal(s.names.set, "SAVEPOINT "+s.names.guard)
 	s.prepareInternal(s.names.release, "RELEASE "+s.names.guard)
 	s.prepareInternal(s.names.rollback, "ROLLBACK TO "+s.names.guard)

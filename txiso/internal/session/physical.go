@@ -22,6 +22,7 @@ type physical struct {
 	first     map[string]string // the parameters that the server reports, as they are without a test's settings
 	params    map[string]string // as they are now
 	hello     []byte            // greeting with the first
+	sequences *sequences        // nil if they are left alone
 	readOnly  bool              // default_transaction_read_only is on now
 	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
 }
@@ -33,12 +34,17 @@ const noTimeouts = `SELECT pg_catalog.set_config(name, '0', false) ` +
 	`FROM (VALUES ('idle_in_transaction_session_timeout'), ('idle_session_timeout'), ('transaction_timeout')) v (name) ` +
 	`WHERE pg_catalog.current_setting(name, true) <> '0'`
 
-func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
+func connect(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*physical, error) {
 	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pc.Exec(ctx, noTimeouts).ReadAll(); err != nil {
+	sql := noTimeouts
+	if opts.ResetSequences {
+		sql += ";" + resetAll(opts.Sequences)
+	}
+	results, err := pc.Exec(ctx, sql).ReadAll()
+	if err != nil {
 		pc.Close(ctx)
 		return nil, err
 	}
@@ -56,7 +62,11 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig) (*physical, error) {
 		hijacked.Conn.Close()
 		return nil, err
 	}
-	return &physical{Conn: hijacked.Conn, first: maps.Clone(params), params: params, hello: greeting(params), canceller: canceller}, nil
+	p := &physical{Conn: hijacked.Conn, first: maps.Clone(params), params: params, hello: greeting(params), canceller: canceller}
+	if opts.ResetSequences {
+		p.sequences = newSequences(results[len(results)-1])
+	}
+	return p, nil
 }
 
 // greeting is how a server begins a conversation: it trusts the client and reports its parameters.

@@ -391,6 +391,7 @@ func (s *Session) readyForQuery(status byte) {
 		return
 	}
 	st := s.steps.pop()
+	s.aborted = status == 'E'
 	switch {
 	case st.reset:
 		return

@@ -24,6 +24,11 @@ type Options struct {
 
 	// IgnoreLeaks says that Leaks will not be called, so that no places are kept for it.
 	IgnoreLeaks bool
+
+	// ResetSequences makes every lease begin with the values of Sequences, and with first values of all others.
+	ResetSequences bool
+	Sequences      []Sequence
+
 	// Committed is called once, before the code under test is told, when the outer transaction was ended by a statement and
 	// may have been committed. It must not use the session.
 	Committed func()
@@ -84,6 +89,8 @@ type Session struct {
 	statements statementCache
 	portals    serverPortals
 	deferred   deferredConstraints
+	aborted    bool // the server's transaction has failed
+	touched    bool // this lease has changed something, by the look of it
 	ddl        bool // this lease has changed the schema
 	prepared   bool // this lease has run a PREPARE
 	prepares   int  // how many, of all leases
@@ -113,7 +120,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	if opts.BeginTimeout == 0 {
 		opts.BeginTimeout = defaultBeginTimeout
 	}
-	phys, err := connect(ctx, cfg)
+	phys, err := connect(ctx, cfg, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +160,9 @@ func (s *Session) Start() error {
 	s.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if s.phys.sequences != nil {
+		s.awaitMoved()
 	}
 	return s.control.begin()
 }

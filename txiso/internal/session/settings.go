@@ -19,9 +19,10 @@ type settings struct {
 	guard *conn    // whose it had when the guard was set, and has again when that is returned to
 	renew []string // settings of the startup of the connection that spoke last, which it has reset to what they are without
 
-	parked  []string // see park.go
-	meaning bool     // some of them change what a statement means
-	wishes  []*wish  // that were granted
+	saved   map[string]*conn // whose settings the server had at go-txdb's savepoints
+	parked  []string         // see park.go
+	meaning bool             // some of them change what a statement means
+	wishes  []*wish          // that were granted
 }
 
 // forgetMeaning is called ahead of an exchange of c: what others have prepared means something else under its settings.
@@ -98,6 +99,19 @@ func (c *conn) setting(name string) (value string, ok bool) {
 		value, ok = c.startup[name]
 	}
 	return value, ok
+}
+
+// savepoint notes a savepoint of go-txdb's, or the return to one.
+func (set *settings) savepoint(sql string) {
+	switch st := sqltext.Statements(nil, sql)[0]; st.Kind {
+	case sqltext.Savepoint:
+		if set.saved == nil {
+			set.saved = make(map[string]*conn)
+		}
+		set.saved[strings.Clone(st.Name)] = set.of
+	case sqltext.RollbackTo:
+		set.of, set.renew = set.saved[st.Name], nil
+	}
 }
 
 func isRole(setting string) bool { return setting == "role" || setting == "session_authorization" }
