@@ -7,6 +7,8 @@ require (
 	github.com/txiso/txiso-go v0.0.0
 )
 
+require github.com/lib/pq v1.12.3
+
 require (
 	github.com/DATA-DOG/go-txdb v0.2.1 // indirect
 	github.com/bitfield/gotestdox v0.2.2 // indirect
