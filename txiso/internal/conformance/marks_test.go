@@ -33,6 +33,12 @@ var limits = map[string]string{
 	"REINDEX CONCURRENTLY":                                                          outside,
 	"CREATE DATABASE":                                                               outside,
 	"a deferred trigger that writes rows with deferred checks":                      nested,
+	"others work while a COPY waits for its data":                                   copyWaits,
+	"ON COMMIT DROP":                                                                onCommit,
+	"ON COMMIT DELETE ROWS":                                                         onCommit,
+	"PREPARE and EXECUTE as SQL":                                                    oneBackend,
+	"statements prepared by SQL and by the protocol are the same":                   oneBackend,
+	"a statement of another connection is not found":                                oneBackend,
 }
 
 const (
@@ -44,10 +50,10 @@ const (
 	twoTransactions = "The transactions of one test run one after the other; one that waits for its own goroutine ends with an error " +
 		"that names both places. End the first before the second begins, or use Clone."
 	oneBackend = "The connections of one test share one backend: its locks, its temporary tables, " +
-		"its sequences' last values, its process id. Use Clone where connections must keep each other out."
+		"its sequences' last values, the names of SQL's PREPARE, its process id. Use Clone where connections must keep each other out."
 	advisoryEnd = "An advisory lock of a transaction is held until the end of the test when its transaction was committed. Nobody else wants it, " +
 		"because advisory locks are a database's own; only pg_locks shows it."
-	sequences   = "Sequences are not rolled back, so a test sees ids go on where the test before it has left them. Do not expect an id, or use Clone."
+	sequences   = "Sequences are not rolled back, so a test sees ids go on where the test before it has left them. Do not expect an id, or set Config.ResetSequences."
 	notify      = "LISTEN takes effect and NOTIFY delivers at a real commit. Use Clone."
 	descriptors = "A large object's descriptor stays open until the end of the test when its transaction was committed. Use Clone."
 	now         = "now(), CURRENT_TIMESTAMP and the transaction id are those of the test's outer transaction. Use clock_timestamp() or statement_timestamp(), or Clone."
@@ -58,24 +64,9 @@ const (
 	enum        = "A value that ALTER TYPE … ADD VALUE has added cannot be used before a real commit (SQLSTATE 55P04). Add it in a migration, make the type anew in the test, or use Clone."
 	outside     = "PostgreSQL refuses this inside a transaction (SQLSTATE 25001), and the error's hint names the remedy: Clone."
 	nested      = "When a deferred trigger's writes have deferred checks of their own, a failure of those tells the trigger as its context (PgError.Where). Do not compare it, or use Clone."
+	copyWaits   = "While a COPY FROM STDIN of one connection waits for its data, the others of the test wait for its end, with a bound. End it first, or use Clone."
+	onCommit    = "ON COMMIT DROP and ON COMMIT DELETE ROWS do not happen at the commits of a test. Drop the table, or use Clone."
 )
 
 // bugs are the behaviours in which txiso differs and should not.
-var bugs = map[string]string{
-	"PREPARE and EXECUTE as SQL":                                  statementNames,
-	"statements prepared by SQL and by the protocol are the same": statementNames,
-	"others work while a COPY waits for its data":                 "They wait for its end.",
-	"UPDATE WHERE CURRENT OF":                                     staleDescription,
-	"a cursor WITH HOLD outlives its transaction":                 staleDescription,
-	"goroutines on a pool of pgx":                                 "A portal is lost between two messages.",
-
-	"ON COMMIT DROP":        onCommit,
-	"ON COMMIT DELETE ROWS": onCommit,
-	"a statement of another connection is not found": statementNames,
-}
-
-const (
-	staleDescription = "A description of what FETCH returns is remembered from another test."
-	onCommit         = "ON COMMIT does not happen."
-	statementNames   = "Names of prepared statements are shared by connections where SQL looks at them."
-)
+var bugs = map[string]string{}

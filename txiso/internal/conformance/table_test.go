@@ -212,6 +212,9 @@ func (r *results) table() string {
 		b.WriteString("\n## Where txiso differs\n\n")
 	}
 	for i, reason := range reasons {
+		if page := pages[reason]; page != "" {
+			reason += fmt.Sprintf(" [More](limits.md#%s).", page)
+		}
 		fmt.Fprintf(&b, "%d. %s\n", i+1, reason)
 	}
 	return b.String()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -104,6 +105,66 @@ func TestStartupParametersThatCannotBeHadAreRefusedByName(t *testing.T) {
 					t.Errorf("%s: %s, want %s", parameter, text, part)
 				}
 			}
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
+
+// A name that hides now() is what one tries first to make it move.
+func TestAFunctionNamedNowDoesNotReachCurrentTimestamp(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		db.SetMaxOpenConns(1)
+		exec(t, db, "CREATE TABLE events (id int, at timestamptz DEFAULT now())")
+		exec(t, db, "CREATE FUNCTION now() RETURNS timestamptz LANGUAGE sql AS 'SELECT clock_timestamp()'")
+		exec(t, db, "SET search_path = public, pg_catalog")
+		exec(t, db, "INSERT INTO events VALUES (1)")
+		expect(t, "now() moves", value(t, db, "SELECT now() > transaction_timestamp()"), "true")
+		expect(t, "CURRENT_TIMESTAMP moves", value(t, db, "SELECT CURRENT_TIMESTAMP > transaction_timestamp()"), "false")
+		expect(t, "the default moves", value(t, db, "SELECT at > transaction_timestamp() FROM events"), "false")
+		exec(t, db, "ALTER TABLE events ALTER at SET DEFAULT clock_timestamp()")
+		exec(t, db, "INSERT INTO events VALUES (2)")
+		expect(t, "the remedy moves", value(t, db, "SELECT at > transaction_timestamp() FROM events WHERE id = 2"), "true")
+	})
+}
+
+// The session sees the call of the function, not what it does; the remedy is a call in the statement itself.
+func TestASettingMadeByAFunctionOutlivesItsTransaction(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "CREATE FUNCTION tenant(name text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('app.tenant', name, true) $$")
+		for statement, after := range map[string]string{"SELECT set_config('app.tenant', 'one', true)": "", "SELECT tenant('two')": "two"} {
+			tx, err := db.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			exec(t, tx, statement)
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, "behind "+statement, value(t, db, "SELECT coalesce(current_setting('app.tenant', true), '')"), after)
+			exec(t, db, "SET app.tenant = ''")
+		}
+	})
+	clean(t, s, func(db *sql.DB) {
+		expect(t, "in the next test", value(t, db, "SELECT coalesce(current_setting('app.tenant', true), '')"), "")
+	})
+}
+
+// The server would end the connection of the whole test.
+func TestTimeoutsOfIdleSessionsEndNothing(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "SET LOCAL idle_in_transaction_session_timeout = '10ms'")
+		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		time.Sleep(100 * time.Millisecond)
+		expect(t, "shown", value(t, tx, "SHOW idle_in_transaction_session_timeout"), "10ms")
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
 		}
 		expect(t, "items", value(t, db, countItems), "1")
 	})
