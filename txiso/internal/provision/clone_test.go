@@ -28,7 +28,7 @@ func giveBack(t *testing.T, c *provision.CloneDB) {
 // awaitDatabases waits until a template and its clones are n databases, all complete.
 func awaitDatabases(t *testing.T, p *provision.Provisioner, n int) (names []string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		names = databases(t, p.Template())
 		if len(names) == n && incomplete(t, p.Template()) == 0 {
 			return names

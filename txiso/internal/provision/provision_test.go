@@ -112,7 +112,9 @@ func server(tb testing.TB) *pgx.Conn {
 func databases(tb testing.TB, template string) []string {
 	tb.Helper()
 	fp := strings.TrimPrefix(template, "txiso_")
-	rows, _ := server(tb).Query(cleanup(tb), "SELECT datname FROM pg_database WHERE datname LIKE '%' || $1 || '%' ORDER BY 1", fp)
+	conn := server(tb)
+	defer conn.Close(cleanup(tb)) // not only with the test: some ask until they like the answer
+	rows, _ := conn.Query(cleanup(tb), "SELECT datname FROM pg_database WHERE datname LIKE '%' || $1 || '%' ORDER BY 1", fp)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		tb.Fatal(err)
