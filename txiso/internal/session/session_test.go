@@ -300,6 +300,23 @@ func TestDeferredConstraintsAreCheckedWhereACommitWould(t *testing.T) {
 	})
 }
 
+// A statement of another connection runs behind a savepoint inside the transaction. When it failed, the check at COMMIT was
+// sent ahead of the return to that savepoint, and COMMIT answered 25P02.
+func TestACommitBehindAnothersFailedStatementSucceeds(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		_, err = db.Exec("SELECT 1/0")
+		expect(t, "error of the other connection", code(err), "22012")
+		expect(t, "error of COMMIT", code(tx.Commit()), "no error")
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
+
 func TestAStringOfStatementsIsReadWholeBeforeAnyOfItRuns(t *testing.T) {
 	s := open(t, session.Options{})
 	clean(t, s, func(db *sql.DB) {

@@ -169,3 +169,31 @@ func TestTimeoutsOfIdleSessionsEndNothing(t *testing.T) {
 		expect(t, "items", value(t, db, countItems), "1")
 	})
 }
+
+// What is deferred runs at COMMIT, so it must find the settings of the connection that commits, whoever spoke last.
+func TestWhatIsDeferredFindsTheSettingsOfWhoCommits(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "+
+			"$$ BEGIN UPDATE items SET name = current_setting('application_name'); RETURN NULL; END $$")
+		exec(t, db, "CREATE CONSTRAINT TRIGGER note AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note()")
+		mine, err := connectWith(t, s, "application_name=mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := connectWith(t, s, "application_name=other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := mine.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), "INSERT INTO items VALUES (1, 'one')"); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "setting of the other connection", show(t, other, "application_name"), "other")
+		expect(t, "error of COMMIT", code(tx.Commit(t.Context())), "no error")
+		expect(t, "setting that the trigger found", value(t, db, "SELECT name FROM items"), "mine")
+	})
+}
