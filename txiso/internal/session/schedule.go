@@ -15,7 +15,7 @@ type exchange struct {
 	open        bool     // Flush has been sent, Sync not yet
 	paused      bool     // nothing more may be sent before the server has answered
 	bound       bool     // something went to the server whose answer is still to come
-	skipping    bool     // an error was answered here: everything up to Sync is to be ignored
+	skipping    bool     // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
 	failed      bool     // it was answered with an error
 	aborted     bool     // it is of a zombie, see ready
 	modes       txModes  // of the transaction that it is by itself

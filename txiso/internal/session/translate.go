@@ -67,7 +67,7 @@ func (s *Session) translateOne(c *conn, m message) (paused bool) {
 	case 'd', 'c', 'f': // of a COPY that was sent ahead in the same batch
 		s.wbuf = append(s.wbuf, m...)
 	case 'S':
-		s.ex.open, s.ex.skipping = false, false
+		s.ex.open = false
 		s.sync(c)
 	}
 	return false
@@ -301,7 +301,7 @@ func (s *Session) sync(c *conn) {
 		s.finishOrCheck(c)
 		return
 	}
-	if s.wantsCheck(c) && !s.deferred.stale && !s.ex.alone {
+	if s.wantsCheck(c) && !s.deferred.stale && !s.ex.alone && !s.ex.skipping {
 		s.appendCheck() // its error comes where that of the commit at Sync comes
 	}
 	s.wbuf = append(s.wbuf, syncMessage...)
