@@ -108,7 +108,7 @@ func (s *Session) lookupPortal(c *conn, name []byte) (p *portal, err error) {
 // emitNoPortal answers for a portal that is not there.
 func (s *Session) emitNoPortal(c *conn, name []byte, why error) {
 	e := pgError("34000", fmt.Sprintf("portal \"%s\" does not exist", name))
-	if why == errTaken {
+	if errors.Is(why, errTaken) {
 		e.Detail = "txiso: something else has run on the server since this portal was bound."
 		e.Hint = "Give the portal a name if it is to be executed later than it is bound, or give this test a database of its own: Clone."
 	}
