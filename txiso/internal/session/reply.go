@@ -333,7 +333,8 @@ func (s *Session) errorResponse(m message) {
 	case st.tell && s.ex.failed: // for instance the check of an exchange that had failed
 		s.skipToSync()
 		return
-	case st.tell:
+	case st.tell, st.collect && errorField(m.body(), 'C') == "57014": // as a COMMIT that is cancelled
+		s.deferred.stale = s.deferred.stale || st.collect
 		s.recordLate(m)
 		s.ex.held = nil
 		s.deliver(m)

@@ -131,7 +131,7 @@ func (s *Session) progress(c *conn) {
 	wants := s.owner == c || c.out.ready()
 	switch {
 	case c.inStart < len(c.in):
-	case len(s.wbuf) > 0 && !s.writing:
+	case s.due():
 		s.flushAside(c)
 	case wants && s.owner != nil && s.reader == nil:
 		s.pump(c)
@@ -184,15 +184,18 @@ func (s *Session) flushAside(c *conn) {
 // next, because half a message would make the connection useless for everybody. Caller must hold mu, which is given
 // up meanwhile.
 func (s *Session) flush(c *conn) {
-	if len(s.wbuf) == 0 || s.writing {
-		return // who is writing takes what was added
+	if s.due() {
+		s.writing = true
+		s.write(c)
 	}
-	s.writing = true
-	s.write(c)
 }
 
+// due reports that there is something to write now: who is writing takes what was added, and while a CancelRequest travels
+// the server must be given nothing that it is not meant for.
+func (s *Session) due() bool { return len(s.wbuf) > 0 && !s.writing && s.canceling == 0 }
+
 func (s *Session) write(c *conn) {
-	for len(s.wbuf) > 0 {
+	for len(s.wbuf) > 0 && s.canceling == 0 {
 		buf := s.wbuf
 		s.wbuf = recycle(s.spare)
 		s.writeUntil(c.writeDeadline)
@@ -332,21 +335,29 @@ func (s *Session) endCopyIn() {
 	}
 }
 
+// cancelAgain is when a CancelRequest is repeated. The server ignores one that finds it between two messages.
+const cancelAgain = 250 * time.Millisecond
+
 // drain waits for the end of the exchange under way, after asking the server to cancel it. Caller must hold mu.
 func (s *Session) drain(within time.Duration) error {
 	c := s.control.conn
 	defer func() { c.readDeadline = time.Time{} }()
-	cancelled := false
+	var end, again time.Time
 	for s.err == nil && s.busy() {
-		if c.readDeadline.IsZero() {
-			c.readDeadline = time.Now().Add(within)
+		now := time.Now()
+		if end.IsZero() {
+			end = now.Add(within)
+		}
+		c.readDeadline = end
+		if again.After(now) && again.Before(end) {
+			c.readDeadline = again
 		}
 		switch {
-		case past(c.readDeadline):
+		case past(end):
 			s.fail(errors.New("txiso: the server did not end the statement that was running when the test ended"))
-		case s.owner != nil && !cancelled && s.reader == nil:
-			cancelled = true
+		case s.reader == nil && !again.After(now) && s.cancellable():
 			s.cancelRunning()
+			again = time.Now().Add(cancelAgain)
 		default:
 			s.await(c)
 		}
@@ -363,7 +374,7 @@ func (s *Session) busy() bool {
 // given up meanwhile.
 func (s *Session) await(c *conn) {
 	switch {
-	case len(s.wbuf) > 0 && !s.writing:
+	case s.due():
 		s.flush(c)
 	case s.owner != nil && s.reader == nil:
 		s.pump(c)

@@ -165,10 +165,48 @@ func (s *Session) cancelVirtual(id, secret uint32) {
 		s.cancelQueued(c)
 		return
 	}
-	s.cancelRunning()
+	s.awaitOwn(c)
+	if s.owner == c && s.cancellable() {
+		s.cancelRunning()
+	}
 }
 
-// cancelRunning sends the server a CancelRequest for the exchange that is under way. It gives up mu meanwhile.
+// cancellable reports that the server is at a statement of the client's, or at the check that is its commit. A CancelRequest
+// must hit nothing else: the error of a statement of the session's own would undo more than the client's. Those ahead of it
+// that share its Sync (see ready) cannot be told from it, but they take microseconds. Caller must hold mu.
+func (s *Session) cancellable() bool {
+	own, client := s.underWay()
+	return client && !own
+}
+
+// underWay reports whether the server has yet to answer statements of the client's, and whether it will first answer some of
+// the session's own by themselves.
+func (s *Session) underWay() (own, client bool) {
+	for i := s.steps.head; i < len(s.steps.queue) && s.owner != nil; i++ {
+		switch st := &s.steps.queue[i]; {
+		case st.kind == 0:
+		case !st.drop || st.tell || st.collect:
+			return own, true
+		default:
+			own = own || st.kind == 'Q' || st.kind == 'S'
+		}
+	}
+	return own, false
+}
+
+// awaitOwn waits until the server is at c's statement. Caller must hold mu, which is given up meanwhile.
+func (s *Session) awaitOwn(c *conn) {
+	helper := &conn{s: s}
+	for s.err == nil && s.owner == c {
+		if own, client := s.underWay(); !own || !client {
+			return
+		}
+		s.await(helper)
+	}
+}
+
+// cancelRunning sends the server a CancelRequest for the exchange that is under way. It gives up mu meanwhile, and nothing
+// is written until the request has arrived.
 func (s *Session) cancelRunning() {
 	s.canceling++
 	s.mu.Unlock()
@@ -179,6 +217,9 @@ func (s *Session) cancelRunning() {
 		s.lose("%v", err)
 	}
 	s.wakeAll()
+	if s.due() {
+		s.flushAside(s.control.conn) // who reads waits for it
+	}
 }
 
 // cancelQueued answers a client whose statement waits for the session as the server answers a cancelled statement.

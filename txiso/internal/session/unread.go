@@ -36,7 +36,7 @@ func (s *Session) watch() {
 func (s *Session) readAhead() {
 	helper := &conn{s: s}
 	for s.err == nil && s.owner != nil && s.reader == nil && len(s.owner.in)-s.owner.inStart < maxUnread {
-		if len(s.wbuf) > 0 && !s.writing {
+		if s.due() {
 			s.flushAside(helper)
 			continue
 		}

@@ -1,0 +1,178 @@
+package session_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// blockLists makes the session's look for deferrable constraints wait until the function it returns is called.
+func blockLists(t *testing.T, cfg *pgx.ConnConfig) (unblock func()) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(ctx) })
+	if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE pg_catalog.pg_depend"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func awaitLock(t *testing.T, cfg *pgx.ConnConfig) {
+	t.Helper()
+	ctx, done := context.WithTimeout(t.Context(), time.Minute)
+	defer done()
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for waiting := false; !waiting; {
+		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The statement of a connection that was gone was over, and the session was looking for the constraints that it had to
+// check. The end of the test cancelled that, and the session was lost: "a statement of the session's own failed".
+func TestTheEndOfATestCancelsAStatementThatIsBeingCommitted(t *testing.T) {
+	cfg := database(t)
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	unblock := blockLists(t, cfg)
+	clean(t, s, func(*sql.DB) {
+		w := dial(t, s)
+		w.send(&queryMessage{"INSERT INTO children VALUES (1, 1)"})
+		go w.receive() // somebody has to read
+		awaitLock(t, cfg)
+		w.conn.Close()
+	})
+	unblock()
+	clean(t, s, func(db *sql.DB) {
+		expect(t, "children", value(t, db, "SELECT count(*) FROM children"), "0")
+		_, err := db.Exec("INSERT INTO children VALUES (1, 1)")
+		expect(t, "the check of the deferred constraint", code(err), "23503")
+	})
+}
+
+// The same by a CancelRequest: the client is told, and its statement is undone, as one that is cancelled in its commit.
+func TestAStatementThatIsBeingCommittedCanBeCancelled(t *testing.T) {
+	cfg := database(t)
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	clean(t, s, func(db *sql.DB) {
+		unblock := blockLists(t, cfg)
+		conn, err := pgconn.ConnectConfig(t.Context(), &s.Config().Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		failed := make(chan error)
+		go func() {
+			_, err := conn.Exec(context.Background(), "INSERT INTO items VALUES (1, 'one')").ReadAll()
+			failed <- err
+		}()
+		awaitLock(t, cfg)
+		if err := conn.CancelRequest(t.Context()); err != nil {
+			t.Error(err)
+		}
+		expect(t, "the cancelled statement", code(<-failed), "57014")
+		unblock()
+		expect(t, "items", value(t, db, countItems), "0")
+		_, err = db.Exec("INSERT INTO children VALUES (1, 1)")
+		expect(t, "the check of the deferred constraint", code(err), "23503")
+	})
+}
+
+// A deferred trigger is the client's, whoever makes it run.
+func TestADeferredTriggerEndsWithItsContextOrItsTest(t *testing.T) {
+	cfg := database(t)
+	run(t, cfg, `CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER dozes AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION doze()`)
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for range 3 {
+		clean(t, s, func(db *sql.DB) {
+			ctx, done := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer done()
+			_, err := db.ExecContext(ctx, "INSERT INTO items VALUES (1, 'one')")
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error: %v", err)
+			}
+			expect(t, "items", value(t, db, countItems), "0")
+			w := dial(t, s)
+			w.send(&queryMessage{"INSERT INTO items VALUES (2, 'two')"}) // and End
+		})
+	}
+}
+
+// Requests arrive at any moment: ahead of the statement, at the session's own in front of it or behind it, or in between.
+func TestCancellationsAtAnyMomentHitNothingOfTheSessions(t *testing.T) {
+	s := open(t, session.Options{})
+	for _, query := range []string{
+		"SELECT 1",
+		"INSERT INTO items SELECT max(id) + 1 FROM items",
+		"SET idle_session_timeout = '1h'",             // the session has something to do behind it
+		"SELECT set_config('work_mem', '5MB', false)", // and ahead of that of another connection
+		"CREATE TEMP TABLE IF NOT EXISTS scratch (id int)",
+	} {
+		clean(t, s, func(db *sql.DB) {
+			exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+			for range 30 {
+				cancelAtAnyMoment(t, s, query)
+			}
+			if n := value(t, db, countItems); n == "0" {
+				t.Error("what was there has been undone")
+			}
+		})
+	}
+}
+
+// cancelAtAnyMoment runs a query over and over while requests to cancel it are sent.
+func cancelAtAnyMoment(t *testing.T, s *session.Session, query string) {
+	t.Helper()
+	conn, err := pgconn.ConnectConfig(t.Context(), &s.Config().Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	for range 4 {
+		requests.Go(func() {
+			if err := conn.CancelRequest(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := conn.Exec(t.Context(), query).ReadAll(); err != nil && code(err) != "57014" {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
