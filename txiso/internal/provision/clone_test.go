@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/txiso/txiso-go/txiso/internal/provision"
 )
 
@@ -191,4 +193,41 @@ func TestAProcessWithFewClonesPreparesNone(t *testing.T) {
 	}
 	giveBack(t, clone(t, p))
 	awaitDatabases(t, p, 2)
+}
+
+// A server that went away between two steps of the drop was told by Close as a clone that could not be dropped, although by
+// then the tests had long gone on with a new server.
+func TestAPreparedCloneWhoseLockIsLostWhileItIsDroppedIsLeftToALaterRun(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DSN = asRole(t, "LOGIN CREATEDB")
+	p := open(t, cfg)
+	giveBack(t, clone(t, p))
+	giveBack(t, clone(t, p))
+	name := awaitDatabases(t, p, 2)[1]
+	role, err := pgx.ParseConfig(cfg.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocker := server(t)
+	execute(t, blocker, "BEGIN; ALTER DATABASE "+name+" OWNER TO CURRENT_USER")
+	closed := make(chan error)
+	go func() { closed <- p.Close(cleanup(t)) }()
+	awaitDrop(t, name)
+	execute(t, server(t), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'txiso keeper%' AND usename = '"+role.User+"'")
+	execute(t, blocker, "COMMIT") // the drop fails now
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+func awaitDrop(t *testing.T, name string) {
+	t.Helper()
+	observer := server(t)
+	for waiting := false; !waiting; {
+		sql := "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DROP DATABASE%" + name + "%')"
+		if err := observer.QueryRow(cleanup(t), sql).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

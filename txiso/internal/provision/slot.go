@@ -237,19 +237,27 @@ func (w *WorkerDB) Discard(ctx context.Context) error {
 	return w.p.dispose(ctx, w.keeper, w.name)
 }
 
-// dispose drops a database whose lock k holds, then gives the lock back.
+// dispose drops a database whose lock k holds, then gives the lock back. If k is lost meanwhile, that is the reason to tell
+// for whatever failed: the database is not ours to drop any more.
 func (p *Provisioner) dispose(ctx context.Context, k *keeper, name string) error {
 	if err := k.check(ctx); err != nil {
 		return err
 	}
+	if err := p.drop(ctx, name); err != nil {
+		if errors.Is(k.check(context.WithoutCancel(ctx)), ErrLost) {
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		}
+		return err
+	}
+	k.release(name)
+	return nil
+}
+
+func (p *Provisioner) drop(ctx context.Context, name string) error {
 	admin, err := p.admin(ctx)
 	if err != nil {
 		return err
 	}
 	defer admin.hangUp()
-	if err := admin.drop(ctx, name); err != nil {
-		return err
-	}
-	k.release(name)
-	return nil
+	return admin.drop(ctx, name)
 }
