@@ -114,7 +114,7 @@ func TestLibPQCopiesIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stmt, err := tx.Prepare(pq.CopyIn("customers", "email", "name"))
+	stmt, err := tx.Prepare(`COPY customers (email, name) FROM STDIN`)
 	if err != nil {
 		t.Fatal(err)
 	}
