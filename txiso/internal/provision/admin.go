@@ -74,9 +74,10 @@ const (
 )
 
 // empty ends all connections to a database and waits until they are gone.
-// Autovacuum workers do not count: PostgreSQL itself sends them away when they are in the way.
+// Autovacuum workers do not count: PostgreSQL itself sends them away when they are in the way. They are told by having no
+// user, because their backend_type is hidden from a role that is no superuser.
 func (l *link) empty(ctx context.Context, name string) error {
-	others := " FROM pg_stat_activity WHERE datname = " + literal(name) + " AND backend_type IS DISTINCT FROM 'autovacuum worker'"
+	others := " FROM pg_stat_activity WHERE datname = " + literal(name) + " AND usesysid IS NOT NULL"
 	results, err := l.exec(ctx, "SELECT pg_terminate_backend(pid)"+others)
 	if err != nil {
 		return doing("disconnecting other users of "+name, err)
