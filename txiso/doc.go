@@ -52,6 +52,19 @@
 // arguments are shortened; literals and arguments of statements that deal with passwords are left out. Statements that other
 // drivers or [Iso.Clone] run are not seen. A test that passes logs nothing.
 //
+// A test that ends with something open fails, with the line that opened it, unless [Config.AllowLeaks] is set:
+//
+//	txiso.go:240: txiso: the test has ended, but the rows of the query at /home/ann/bank/store.go:52 are not closed;
+//	    close them (defer rows.Close()), or Scan the row of QueryRow, or set Config.AllowLeaks
+//
+// Of a connection that is the line that used it first, or with [Config.Strict] the one that took it. What a goroutine or a
+// context closes within half a second is none. A test that has failed has a line about it in its log instead.
+//
+// [Config.Strict] fails tests that use db where tx was meant, and says where:
+//
+//	txiso.go:240: txiso: the statement at /home/ann/bank/store.go:71 was sent on another connection while the transaction
+//	    begun at /home/ann/bank/store.go:60 was open; send it on the transaction, or end that first (Config.Strict reports this)
+//
 // # One database for all tests of a process
 //
 // A test has a worker database of its own, so tests that run at the same time never wait for each other. With
@@ -68,19 +81,6 @@
 //     are told at their end, and those that come get another database.
 //
 // What a test has not committed no other sees: isolation is what it was.
-//
-// A test that ends with something open fails, with the line that opened it, unless [Config.AllowLeaks] is set:
-//
-//	txiso.go:240: txiso: the test has ended, but the rows of the query at /home/ann/bank/store.go:52 are not closed;
-//	    close them (defer rows.Close()), or Scan the row of QueryRow, or set Config.AllowLeaks
-//
-// Of a connection that is the line that used it first, or with [Config.Strict] the one that took it. What a goroutine or a
-// context closes within half a second is none. A test that has failed has a line about it in its log instead.
-//
-// [Config.Strict] fails tests that use db where tx was meant, and says where:
-//
-//	txiso.go:240: txiso: the statement at /home/ann/bank/store.go:71 was sent on another connection while the transaction
-//	    begun at /home/ann/bank/store.go:60 was open; send it on the transaction, or end that first (Config.Strict reports this)
 //
 // # Limits
 //

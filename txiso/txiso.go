@@ -108,8 +108,6 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-const defaultBeginTimeout = 10 * time.Second
-
 // endTimeout bounds what is left to do when a test has ended.
 const endTimeout = 30 * time.Second
 
@@ -140,7 +138,7 @@ func New(cfg Config) *Iso {
 			Server:    pgserver.Config{},
 			Session: session.Options{
 				ResetSequences: cfg.ResetSequences,
-				BeginTimeout:   cmp.Or(cfg.BeginTimeout, defaultBeginTimeout),
+				BeginTimeout:   cmp.Or(cfg.BeginTimeout, session.DefaultBeginTimeout),
 				Strict:         cfg.Strict,
 				IgnoreLeaks:    cfg.AllowLeaks,
 			},

@@ -92,8 +92,8 @@ func (l *link) greet(ctx context.Context, prelude string) error {
 	}
 	row := results[len(results)-1]
 	l.home, l.role = text(row, 0, 0), text(row, 0, 1)
-	if seconds, err := strconv.ParseFloat(text(row, 0, 4), 64); err == nil {
-		l.ahead = time.Until(time.UnixMicro(int64(seconds * 1e6)))
+	if now := moment(text(row, 0, 4)); !now.IsZero() {
+		l.ahead = time.Until(now)
 	}
 	return usable(l.role, text(row, 0, 2) == "t", text(row, 0, 3) == "t")
 }

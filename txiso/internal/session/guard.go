@@ -102,19 +102,22 @@ func (s *Session) openOuter() {
 // server has the say about what can be done there, and undoes it.
 func (s *Session) failAgain() {
 	s.ex.aborted = true
-	s.internalQuery(s.names.failure())
-	s.steps.last().fails = true
+	s.queryFailure()
 }
 
 // sendFailure makes the transaction that is open on the server a failed one.
 func (s *Session) sendFailure() {
 	if !s.ex.open {
-		s.internalQuery(s.names.failure())
-		s.steps.last().fails = true
+		s.queryFailure()
 		return
 	}
 	s.prepareGuards()
 	s.runStep(s.names.fail, step{drop: true, fails: true}) // the client's unnamed statement stays
+}
+
+func (s *Session) queryFailure() {
+	s.internalQuery(s.names.failure())
+	s.steps.last().fails = true
 }
 
 // failure is a statement that fails.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,9 +31,8 @@ type physical struct {
 // noTimeouts keeps settings of a role, a database or the server from ending a connection that waits in a transaction
 // between two statements, as every connection here does, or that waits for the next test. Not all versions have all of
 // them. (A look into pg_settings would take longer than all else that a new connection is asked.)
-const noTimeouts = `SELECT pg_catalog.set_config(name, '0', false) ` +
-	`FROM (VALUES ('idle_in_transaction_session_timeout'), ('idle_session_timeout'), ('transaction_timeout')) v (name) ` +
-	`WHERE pg_catalog.current_setting(name, true) <> '0'`
+var noTimeouts = "SELECT pg_catalog.set_config(name, '0', false) FROM (VALUES ('" + strings.Join(parkable, "'), ('") + "')) v (name) " +
+	"WHERE pg_catalog.current_setting(name, true) <> '0'"
 
 func connect(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*physical, error) {
 	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)

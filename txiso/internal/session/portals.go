@@ -210,10 +210,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 	}
 	s.ready(c)
 	if !s.controls(c, stmt.st) {
-		s.note(c, stmt.traits)
-		s.setupTx(c, stmt.traits)
-		s.noteState(c, stmt.state)
-		s.unpark(c, stmt.query())
+		s.announce(c, stmt.traits, stmt.state, stmt.query())
 	}
 	if stmt.backend == nil {
 		s.ensureUnnamed(c)

@@ -29,9 +29,6 @@ type nobody struct{}
 func (nobody) Read([]byte) (int, error)  { return 0, net.ErrClosed }
 func (nobody) Write([]byte) (int, error) { return 0, net.ErrClosed }
 
-// maxBodyLen is what pgproto3 and the server allow a message's body (PQ_LARGE_MESSAGE_LIMIT in the server's sources).
-const maxBodyLen = 1<<30 - 2
-
 // buildFrontend is the pgconn.BuildFrontendFunc of virtual connections.
 func (s *Session) buildFrontend(r io.Reader, w io.Writer) *pgproto3.Frontend {
 	c, ok := w.(*conn)
@@ -57,7 +54,7 @@ func (s *Session) spareFrontend() *frontend {
 	f := s.frontends[n-1]
 	s.frontends = s.frontends[:n-1]
 	f.Untrace()
-	f.SetMaxBodyLen(maxBodyLen)
+	f.SetMaxBodyLen(maxLargeMessage) // pgproto3's own default
 	return f
 }
 

@@ -37,7 +37,8 @@ type Options struct {
 }
 
 const (
-	defaultBeginTimeout = 10 * time.Second
+	// DefaultBeginTimeout is what Options.BeginTimeout is without being set.
+	DefaultBeginTimeout = 10 * time.Second
 	// A goroutine that begins a second transaction while it holds the first waits for itself. It could have handed the
 	// first one to another goroutine, so it is given a moment, not more.
 	selfBeginTimeout = 250 * time.Millisecond
@@ -118,7 +119,7 @@ type Session struct {
 // connecting only. The errors are pgconn's.
 func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, error) {
 	if opts.BeginTimeout == 0 {
-		opts.BeginTimeout = defaultBeginTimeout
+		opts.BeginTimeout = DefaultBeginTimeout
 	}
 	phys, err := connect(ctx, cfg, opts)
 	if err != nil {

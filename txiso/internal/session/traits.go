@@ -70,6 +70,15 @@ func configCalls(writes bool, sql string) []sqltext.Statement {
 // sets reports whether a statement of this kind changes settings of the session.
 func sets(k sqltext.Kind) bool { return k == sqltext.Set || k == sqltext.SetSessionCharacteristics }
 
+// announce does what is due ahead of statements of c that are sent on: t are their traits, state is what they do to the state
+// of the session, sql is their text.
+func (s *Session) announce(c *conn, t traits, state []sqltext.Statement, sql string) {
+	s.note(c, t)
+	s.setupTx(c, t)
+	s.noteState(c, state)
+	s.unpark(c, sql)
+}
+
 // note notes ahead of statements of c what they do.
 func (s *Session) note(c *conn, t traits) {
 	s.noteWrites(t.writes)

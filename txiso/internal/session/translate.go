@@ -168,10 +168,7 @@ func (s *Session) syntaxChecked(c *conn) {
 // sendQuery sends a whole Query, and the check of deferred constraints along with it when that is possible.
 func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, t traits) {
 	s.ready(c)
-	s.note(c, t)
-	s.setupTx(c, t)
-	s.noteState(c, state)
-	s.unpark(c, text(m.body()))
+	s.announce(c, t, state, text(m.body()))
 	s.bind()
 	s.wbuf = append(s.wbuf, m...)
 	s.forgetUnnamed()
@@ -212,7 +209,7 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 }
 
 // discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD).
-const discardAllSQL = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
+var discardAllSQL = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
 	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;" + noTimeouts
 
 func (s *Session) discardAll(c *conn) {
@@ -275,12 +272,7 @@ func (s *Session) sendStrings(c *conn, next []sqltext.Statement) {
 	start, end := next[0].Start, next[len(next)-1].End
 	s.warnOutside(c, next[0])
 	s.ready(c)
-	t := q.traits(next)
-	s.note(c, t)
-	s.setupTx(c, t)
-	s.noteState(c, next)
-	s.noteState(c, configCalls(true, q.sql[start:end]))
-	s.unpark(c, q.sql[start:end])
+	s.announce(c, q.traits(next), slices.Concat(next, configCalls(true, q.sql[start:end])), q.sql[start:end])
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", utf8.RuneCountInString(q.sql[:start]))+q.sql[start:end])
 	s.forgetUnnamed()
