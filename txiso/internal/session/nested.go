@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // Nested is a level of a session: what is done on its virtual connections starts from what was done before, and is undone
@@ -50,7 +49,7 @@ func (s *Session) Nest(ctx context.Context, outer *Nested, names Names) (*Nested
 	}
 	n.virtual = s.virtual.Copy()
 	n.virtual.DialFunc = n.dial
-	n.opener = stdlib.GetConnector(*n.virtual, stdlib.OptionResetSession(s.Taken))
+	n.opener = s.connector(n.virtual)
 	if n.tx, err = s.control.savepoint(n.prepares > 0); err != nil {
 		return nil, s.failNested(err)
 	}

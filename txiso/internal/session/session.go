@@ -135,13 +135,22 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	s.statements.init()
 	s.deferred.stale = true
 	s.virtual = s.virtualConfig(cfg)
-	s.opener = stdlib.GetConnector(*s.virtual, stdlib.OptionResetSession(s.Taken))
+	s.opener = s.connector(s.virtual)
 	if s.control, err = newControl(ctx, s); err != nil {
 		phys.close()
 		return nil, err
 	}
 	return s, nil
 }
+
+// connector is what opens virtual connections for database/sql.
+func (s *Session) connector(cfg *pgx.ConnConfig) driver.Connector {
+	return stdlib.GetConnector(*cfg, stdlib.OptionResetSession(s.Taken), stdlib.OptionShouldPing(noPing))
+}
+
+// noPing spares pgx the ping that it sends at the second use of a connection, and whenever one was idle for a second, to have
+// dead ones replaced. A new one would be no better here, because all share one connection to the server.
+func noPing(context.Context, stdlib.ShouldPingParams) bool { return false }
 
 // Config returns a configuration whose connections are virtual connections of this session. They work between Start and
 // End; whoever opens them must close them. Who changes it must change a copy.
