@@ -181,11 +181,12 @@ var contexts = []behaviour{
 	}, marks{}},
 	{"a cancelled statement leaves another connection's transaction alone", func(e *Env) {
 		db := e.DB()
-		tx := e.Begin(db)
+		one, two := e.SQLConn(db), e.SQLConn(db) // connecting must not take the time that the statement has
+		tx := e.Begin(one)
 		e.Do(tx, "insert into items values (1, 'a')")
 		ctx, done := e.soon()
 		defer done()
-		e.DoCtx(ctx, db, sleep)
+		e.DoCtx(ctx, two, sleep)
 		e.Do(tx, "insert into items values (2, 'b')")
 		e.Err("commit", tx.Commit())
 		e.Show(db, "select id from items order by id")

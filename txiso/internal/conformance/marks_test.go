@@ -34,8 +34,7 @@ var limits = map[string]string{
 	"CREATE DATABASE":                                                               outside,
 	"a deferred trigger that writes rows with deferred checks":                      nested,
 	"others work while a COPY waits for its data":                                   copyWaits,
-	"ON COMMIT DROP":                                                                onCommit,
-	"ON COMMIT DELETE ROWS":                                                         onCommit,
+	"ON COMMIT DROP in a function":                                                  onCommit,
 	"PREPARE and EXECUTE as SQL":                                                    oneBackend,
 	"statements prepared by SQL and by the protocol are the same":                   oneBackend,
 	"a statement of another connection is not found":                                oneBackend,
@@ -65,7 +64,7 @@ const (
 	outside     = "PostgreSQL refuses this inside a transaction (SQLSTATE 25001), and the error's hint names the remedy: Clone."
 	nested      = "When a deferred trigger's writes have deferred checks of their own, a failure of those tells the trigger as its context (PgError.Where). Do not compare it, or use Clone."
 	copyWaits   = "While a COPY FROM STDIN of one connection waits for its data, the others of the test wait for its end, with a bound. End it first, or use Clone."
-	onCommit    = "ON COMMIT DROP and ON COMMIT DELETE ROWS do not happen at the commits of a test. Drop the table, or use Clone."
+	onCommit    = "ON COMMIT DROP and ON COMMIT DELETE ROWS do not happen to a temporary table that a function has created, or that has been renamed. Drop the table, or use Clone."
 )
 
 // bugs are the behaviours in which txiso differs and should not.

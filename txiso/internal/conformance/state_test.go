@@ -360,6 +360,74 @@ var sessionState = []behaviour{
 		e.Err("commit", tx.Commit())
 		e.Show(conn, "select v from t")
 	}, marks{}},
+	{"a bulk load by way of a temporary table, again and again", func(e *Env) {
+		conn := e.Conn()
+		for i := range 3 {
+			tx, err := conn.Begin(e.Ctx)
+			e.Err("begin", err)
+			e.Do(tx, "create temp table load (id int, name text) on commit drop")
+			n, err := tx.CopyFrom(e.Ctx, pgx.Identifier{"load"}, []string{"id", "name"}, pgx.CopyFromRows([][]any{{200 + i, "a"}, {300, "b"}}))
+			e.Log("copied %d", n)
+			e.Err("copy", err)
+			e.Do(tx, "insert into items (id, name) select id, name from load on conflict do nothing")
+			e.Err("commit", tx.Commit(e.Ctx))
+			e.Show(conn, "select count(*) from items where id >= 200")
+		}
+	}, marks{}},
+	{"ON COMMIT DROP in every spelling", func(e *Env) {
+		conn := e.Conn()
+		for _, sql := range []string{
+			`create temp table a on commit drop as select 1 as v`,
+			`create local temporary table if not exists a (v int, check (v > 0)) on commit drop`,
+			`create table pg_temp.a (v int) with (fillfactor = 50) on commit drop`,
+			`create temp table a (v int) on commit preserve rows`,
+			`create temp table if not exists a (v int) on commit drop`,
+			`drop table a; create temp table "A b" (v text default 'on commit drop')`,
+			`create /* on commit */ temp table "it's" (v int) /* x */ on commit -- y
+			drop`,
+		} {
+			e.Do(conn, sql)
+			e.Show(conn, "select relname from pg_class where relpersistence = 't' and relkind = 'r' order by 1")
+		}
+	}, marks{}},
+	{"ON COMMIT DROP in a function", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create function f() returns void language plpgsql as 'begin create temp table t (v int) on commit drop; end'")
+		for range 2 {
+			e.Do(conn, "select f()")
+		}
+		e.Do(conn, "create temp table u (v int) on commit drop; alter table u rename to w")
+		e.Show(conn, "select v from w")
+	}, marks{}},
+	{"savepoints take back what a commit would do", func(e *Env) {
+		conn := e.Conn()
+		tx, err := conn.Begin(e.Ctx)
+		e.Err("begin", err)
+		e.Do(tx, "savepoint a")
+		e.Do(tx, "create temp table t (v int) on commit drop")
+		e.Do(tx, "rollback to a")
+		e.Do(tx, "create temp table t (v int)")
+		e.Do(tx, "create temp table u (v int primary key) on commit delete rows")
+		e.Do(tx, "create temp table w (v int references u) on commit delete rows")
+		e.Do(tx, "insert into t values (1); insert into u values (2); insert into w values (2)")
+		e.Err("commit", tx.Commit(e.Ctx))
+		for _, table := range []string{"t", "u", "w"} {
+			e.Show(conn, "select v from "+table)
+		}
+		e.Do(conn, "drop table w, u; create temp table u (v int)")
+		e.Do(conn, "insert into u values (3)")
+		e.Show(conn, "select v from u")
+	}, marks{}},
+	{"a read-only transaction fills a temporary table", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create temp table t (v int) on commit delete rows")
+		tx, err := conn.BeginTx(e.Ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+		e.Err("begin", err)
+		e.Do(tx, "insert into t values (1)")
+		e.Show(tx, "select v from t")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(conn, "select v from t")
+	}, marks{}},
 	{"temporary tables are a connection's own", func(e *Env) {
 		db := e.DB()
 		one, two := e.SQLConn(db), e.SQLConn(db)

@@ -181,7 +181,7 @@ func ddl(p *params) string {
 		if !p.has("settings") {
 			return "create table " + x + "_tmp (id int)" // temporary tables are seen by all connections: a limit
 		}
-		return "create temporary table " + x + "_tmp (id int) on commit " + pick(p.gen, "preserve rows", "preserve rows") // pending: drop, delete rows
+		return "create temporary table " + x + "_tmp (id int) on commit " + pick(p.gen, "preserve rows", "drop", "delete rows")
 	}
 	return "alter table items " + pick(p.gen, "add column extra int default 1", "drop column if exists extra", "alter column note type text")
 }

@@ -250,7 +250,7 @@ func (s *Session) sendReset() {
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
-	s.ddl, s.prepared, s.settings = false, false, settings{}
+	s.ddl, s.prepared, s.settings, s.temporary = false, false, settings{}, temporary{}
 	s.forgetUnnamed()
 	s.portals = serverPortals{}
 }

@@ -153,6 +153,7 @@ func (s *Session) openGuard() {
 	case guardDone:
 		s.runCleanup()
 		s.run(s.names.release)
+		s.commitTemporary()
 		s.set()
 	case guardFailed:
 		s.run(s.names.rollback)
@@ -181,6 +182,7 @@ func (s *Session) closeGuard() {
 	case guardFailed:
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.guard))
 	}
+	s.commitTemporary()
 	s.guard = guardNone
 }
 

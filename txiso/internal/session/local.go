@@ -16,6 +16,7 @@ func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 	for _, st := range statements {
 		s.noteSettings(st)
 		s.noteLocal(c, st)
+		s.noteTemporary(c, st)
 	}
 }
 
@@ -79,6 +80,7 @@ func (s *Session) endLocals(locals []string) {
 	if s.tx.cursors {
 		s.cleanup = append(s.cleanup, closeCursors)
 	}
+	s.temporary.due = len(s.temporary.tables) > 0
 }
 
 // runCleanup sends it.

@@ -87,6 +87,7 @@ type Session struct {
 
 	settings   settings
 	locals     int // transactions that have used SET LOCAL
+	temporary  temporary
 	statements statementCache
 	portals    serverPortals
 	deferred   deferredConstraints

@@ -55,6 +55,8 @@ func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
 	switch kind {
 	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint:
 		return sqltext.Statements(nil, strings.Clone(sql))
+	case sqltext.DDL:
+		return append(sqltext.Statements(nil, strings.Clone(sql)), configCalls(true, sql)...)
 	}
 	return configCalls(writes(kind, sql), sql)
 }

@@ -103,8 +103,7 @@ func (s *Session) query(c *conn, m message) {
 		return
 	}
 	if single && !mayControl(kind) && !sets(kind) {
-		t := traitsOf(kind, sql)
-		s.sendQuery(c, m, configCalls(t.writes, sql), t)
+		s.sendQuery(c, m, stateOf(kind, sql), traitsOf(kind, sql))
 		return
 	}
 	sql = strings.Clone(sql)

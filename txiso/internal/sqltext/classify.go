@@ -54,7 +54,7 @@ func kindOfWord(w []byte) Kind {
 // classify reads the statement that begins with first, as far as it must.
 func classify(s scanner, first token) Statement {
 	k := firstWord(&s, first)
-	if k != undecided {
+	if k != undecided && !s.isWord(first, "create") {
 		return Statement{Kind: k, Start: first.start}
 	}
 	p := parser{scanner: s}

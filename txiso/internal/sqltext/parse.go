@@ -75,6 +75,8 @@ func (p *parser) statement(first token) (Statement, bool) {
 		return p.discard()
 	case is("declare"):
 		return p.declare()
+	case is("create"):
+		return p.create(), true
 	case is("close"):
 		return p.allOrNamed(Close)
 	case is("listen"):

@@ -31,6 +31,10 @@ type Statement struct {
 	// Default is true for Set when the parameter gets its default: RESET, or SET ... TO DEFAULT.
 	Default bool
 
+	// OnCommit is set for the CREATE TABLE of a temporary table, IfNotExists with its IF NOT EXISTS.
+	OnCommit    OnCommit
+	IfNotExists bool
+
 	// Mode holds the transaction modes of Begin, SetTransaction and SetSessionCharacteristics.
 	Mode Mode
 
@@ -38,7 +42,7 @@ type Statement struct {
 	// both cut at 63 bytes. It is the savepoint of Savepoint, Release and RollbackTo; the statement of Prepare, Execute and Deallocate; the
 	// cursor of Declare and Close; the channel of Listen, Unlisten and Notify; the parameter of Set, in lower case and with its real name
 	// (SET TIME ZONE is "timezone"); the object of Discard ("all", "plans", "sequences", "temp"); the global transaction id of
-	// PrepareTransaction, CommitPrepared and RollbackPrepared; the snapshot of SET TRANSACTION SNAPSHOT. It may share memory with the string.
+	// PrepareTransaction, CommitPrepared and RollbackPrepared; the snapshot of SET TRANSACTION SNAPSHOT; a temporary table that is created. It may share memory with the string.
 	Name string
 }
 

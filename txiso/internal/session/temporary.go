@@ -1,0 +1,74 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
+
+// ON COMMIT DROP and ON COMMIT DELETE ROWS happen at a commit, and the release of a savepoint is none. So the session does to
+// temporary tables what an app transaction's commit, or the end of a statement outside, would do. The catalog does not say
+// what that is: it is read from the text of CREATE TABLE, and noted in a setting for each name, because settings are rolled back
+// with whatever rolls the table back.
+
+// temporary knows the tables of a lease to which commits do something.
+type temporary struct {
+	tables []string // their names, in pg_temp
+	due    bool     // there was a commit
+}
+
+// noteTemporary notes ahead of a CREATE TABLE what commits do to it. One that is there already stays what it is.
+func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
+	known := slices.Contains(s.temporary.tables, st.Name)
+	switch {
+	case st.OnCommit == sqltext.NotTemporary, st.OnCommit == sqltext.PreserveRows && !known:
+		return
+	case s.ex.aborted, s.tx.owner == c && s.tx.failed:
+		return // it will not be created
+	case !known:
+		s.temporary.tables = append(s.temporary.tables, strings.Clone(st.Name))
+	}
+	sql := fmt.Sprintf("SELECT pg_catalog.set_config('%s%x', '%s', false)", onCommitSetting, st.Name, onCommitValues[st.OnCommit])
+	if st.IfNotExists {
+		sql += fmt.Sprintf(" WHERE pg_catalog.to_regclass(pg_catalog.format('pg_temp.%%I', %s)) IS NULL", literal(st.Name))
+	}
+	s.internalQuery(sql)
+}
+
+const onCommitSetting = "txiso.on_commit_"
+
+var onCommitValues = map[sqltext.OnCommit]string{sqltext.DropTable: "drop", sqltext.DeleteRows: "empty"}
+
+// commitTemporary does what a commit does to temporary tables, behind the release of the guard: what was read-only is so no more.
+func (s *Session) commitTemporary() {
+	if !s.temporary.due {
+		return
+	}
+	s.temporary.due = false
+	names := make([]string, len(s.temporary.tables))
+	for i, name := range s.temporary.tables {
+		names[i] = strings.ReplaceAll(literal(name), "$", `\x24`) // of the quotes around the block
+	}
+	s.internalQuery(fmt.Sprintf(commitTemporary, strings.Join(names, ","), onCommitSetting))
+}
+
+// The tables of each kind go together, because they may refer to each other.
+const commitTemporary = `DO $txiso$ DECLARE doomed text[]; emptied text[]; name text; ident text; setting text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY[%s] LOOP
+		ident := pg_catalog.format('pg_temp.%%I', name);
+		setting := pg_catalog.concat('%s', pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'));
+		CONTINUE WHEN pg_catalog.to_regclass(ident) IS NULL;
+		CASE pg_catalog.current_setting(setting, true)
+		WHEN 'drop' THEN
+			doomed := pg_catalog.array_append(doomed, ident);
+			PERFORM pg_catalog.set_config(setting, '', false);
+		WHEN 'empty' THEN emptied := pg_catalog.array_append(emptied, ident);
+		ELSE
+		END CASE;
+	END LOOP;
+	IF doomed IS NOT NULL THEN EXECUTE pg_catalog.format('DROP TABLE %%s CASCADE', pg_catalog.array_to_string(doomed, ',')); END IF;
+	IF emptied IS NOT NULL THEN EXECUTE pg_catalog.format('TRUNCATE %%s', pg_catalog.array_to_string(emptied, ',')); END IF;
+END $txiso$`
