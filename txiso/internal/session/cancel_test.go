@@ -1,9 +1,11 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +38,12 @@ func blockLists(t *testing.T, cfg *pgx.ConnConfig) (unblock func()) {
 
 func awaitLock(t *testing.T, cfg *pgx.ConnConfig) {
 	t.Helper()
+	awaitTrue(t, cfg, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+}
+
+// awaitTrue asks another connection until a query yields true.
+func awaitTrue(t *testing.T, cfg *pgx.ConnConfig, query string) {
+	t.Helper()
 	ctx, done := context.WithTimeout(t.Context(), time.Minute)
 	defer done()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
@@ -43,9 +51,8 @@ func awaitLock(t *testing.T, cfg *pgx.ConnConfig) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	for waiting := false; !waiting; {
-		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").Scan(&waiting)
-		if err != nil {
+	for yes := false; !yes; {
+		if err := conn.QueryRow(ctx, query).Scan(&yes); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,6 +137,71 @@ CREATE CONSTRAINT TRIGGER dozes AFTER INSERT ON items DEFERRABLE INITIALLY DEFER
 			w := dial(t, s)
 			w.send(&queryMessage{"INSERT INTO items VALUES (2, 'two')"}) // and End
 		})
+	}
+}
+
+// deaf is a connection whose owner does not hear that something was inserted while its ears are stopped.
+type deaf struct {
+	net.Conn
+	ears *sync.RWMutex
+}
+
+func (d deaf) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	if bytes.Contains(p[:n], []byte("INSERT 0 1")) {
+		d.ears.RLock()
+		defer d.ears.RUnlock()
+	}
+	return n, err
+}
+
+// A request that reached the server behind a statement, but ahead of its deferred checks, was ignored: a trigger ran for its
+// minute, and what it was to undo stayed.
+func TestARequestBetweenAStatementAndTheRestOfItIsNotLost(t *testing.T) {
+	cfg := database(t)
+	run(t, cfg, `CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'too late'; END $$;
+CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()`)
+	var ears sync.RWMutex
+	physical, dialled := cfg.Copy(), false
+	physical.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := cfg.DialFunc(ctx, network, address)
+		if dialled { // by a CancelRequest
+			return conn, err
+		}
+		dialled = true
+		return deaf{conn, &ears}, err
+	}
+	for _, query := range []string{
+		"INSERT INTO items VALUES (1, 'one')", // the look for constraints and the check are the rest
+		"INSERT INTO items VALUES (1, 'one'); COMMIT; INSERT INTO items VALUES (2, 'two')",
+		"BEGIN; INSERT INTO items VALUES (1, 'one'); COMMIT",
+	} {
+		dialled = false
+		s, err := session.Open(t.Context(), physical, session.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clean(t, s, func(db *sql.DB) {
+			conn, err := pgconn.ConnectConfig(t.Context(), &s.Config().Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.Background())
+			ears.Lock()
+			failed := make(chan error)
+			go func() {
+				_, err := conn.Exec(context.Background(), query).ReadAll()
+				failed <- err
+			}()
+			awaitTrue(t, cfg, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%INSERT%')")
+			if err := conn.CancelRequest(t.Context()); err != nil {
+				t.Error(err)
+			}
+			ears.Unlock()
+			expect(t, query, code(<-failed), "57014")
+			expect(t, "items", value(t, db, countItems), "0")
+		})
+		s.Close()
 	}
 }
 

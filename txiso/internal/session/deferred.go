@@ -83,7 +83,11 @@ func (s *Session) prepareRestore() {
 
 // checkNow sends the check behind what the server has answered already; c's ReadyForQuery waits for it.
 func (s *Session) checkNow() {
-	if s.deferred.stale {
+	switch {
+	case s.ex.cancelled:
+		s.cancelRest()
+		return
+	case s.deferred.stale:
 		s.list()
 		return
 	}

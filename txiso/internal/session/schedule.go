@@ -26,6 +26,7 @@ type exchange struct {
 	locals      []string // settings of SET LOCAL in a string of statements
 	constraints bool     // SET CONSTRAINTS was used in one
 	ddl         bool     // it has changed the schema
+	cancelled   bool     // a CancelRequest was sent for it, which the server ignores between two messages
 	checks      bool     // the deferred constraints are being checked
 	hold        bool     // its CommandComplete waits for the deferred constraints to be checked
 	held        []byte   // the one that waits

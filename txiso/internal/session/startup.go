@@ -209,6 +209,7 @@ func (s *Session) awaitOwn(c *conn) {
 // is written until the request has arrived.
 func (s *Session) cancelRunning() {
 	s.canceling++
+	s.ex.cancelled = true
 	s.mu.Unlock()
 	err := s.phys.cancel()
 	s.mu.Lock()

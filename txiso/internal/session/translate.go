@@ -320,6 +320,8 @@ func (s *Session) opDone() {
 		s.resume(c)
 	case s.ex.failed:
 		s.conclude()
+	case len(s.ex.strings.statements) > 0 && s.ex.cancelled:
+		s.cancelRest()
 	case len(s.ex.strings.statements) > 0:
 		s.continueStrings(c)
 	case len(s.ex.rest) > 0 || s.ex.open:
@@ -327,6 +329,15 @@ func (s *Session) opDone() {
 	default:
 		s.finishOrCheck(c)
 	}
+}
+
+// cancelRest ends an exchange that was to be cancelled when the server had just answered the first part of it: it has ignored
+// the request, but would have met it in the rest, had that been there.
+func (s *Session) cancelRest() {
+	s.ex.held = nil
+	s.emitError(s.owner, pgError("57014", "canceling statement due to user request"))
+	s.bind()
+	s.endInternal()
 }
 
 // resume goes on with a batch behind transaction control.
