@@ -20,9 +20,8 @@ func (p *physical) peek() (data, ended bool) {
 	var b [1]byte
 	var n int
 	var rerr error
-	err = raw.Read(func(fd uintptr) bool {
+	err = raw.Control(func(fd uintptr) { // not raw.Read, which fails when the last read's deadline has passed
 		n, _, rerr = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return true
 	})
 	switch {
 	case err != nil:
