@@ -250,7 +250,8 @@ func (s *Session) sendReset() {
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
 	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
-	s.ddl, s.prepared, s.settings, s.temporary = false, false, settings{}, temporary{}
+	s.ddl, s.prepared, s.temporary = false, false, temporary{}
+	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()
 	s.portals = serverPortals{}
 }

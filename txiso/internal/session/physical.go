@@ -24,7 +24,6 @@ type physical struct {
 	params    map[string]string // as they are now
 	hello     []byte            // greeting with the first
 	sequences *sequences        // nil if they are left alone
-	readOnly  bool              // default_transaction_read_only is on now
 	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
 }
 
@@ -76,13 +75,6 @@ func greeting(params map[string]string) []byte {
 		hello = encode(hello, &pgproto3.ParameterStatus{Name: name, Value: value})
 	}
 	return hello
-}
-
-func (p *physical) setParameter(name, value string) {
-	p.params[name] = value
-	if name == readOnlySetting {
-		p.readOnly = isOn(value)
-	}
 }
 
 // cancel asks the server to cancel what the connection is doing. When it returns, the backend has been signalled: the

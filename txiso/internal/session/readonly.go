@@ -12,7 +12,7 @@ const setReadOnly = "SET TRANSACTION READ ONLY"
 // readOnlyByDefault reports that what c begins now is read-only. The server reports the setting of who spoke last.
 func (s *Session) readOnlyByDefault(c *conn) bool {
 	if s.settings.of == c || len(s.settings.names) == 0 {
-		return s.phys.readOnly
+		return s.settings.readOnly
 	}
 	value, ok := c.setting(readOnlySetting)
 	if !ok {

@@ -158,7 +158,10 @@ func (s *Session) collect(st *step, row []byte) {
 func (s *Session) parameter(m message) {
 	name, rest, _ := cstring(m.body())
 	value, _, _ := cstring(rest)
-	s.phys.setParameter(name, value)
+	s.phys.params[name] = value
+	if name == readOnlySetting {
+		s.settings.readOnly = isOn(value)
+	}
 	if s.steps.len() > 0 && s.steps.first().quiet {
 		return
 	}

@@ -19,10 +19,17 @@ type settings struct {
 	guard *conn    // whose it had when the guard was set, and has again when that is returned to
 	renew []string // settings of the startup of the connection that spoke last, which it has reset to what they are without
 
-	saved   map[string]*conn // whose settings the server had at go-txdb's savepoints
-	parked  []string         // see park.go
-	meaning bool             // some of them change what a statement means
-	wishes  []*wish          // that were granted
+	saved    map[string]saved // at go-txdb's savepoints
+	parked   []string         // see park.go
+	meaning  bool             // some of them change what a statement means
+	wishes   []*wish          // that were granted
+	readOnly bool             // default_transaction_read_only is on, or will be behind all that has been sent
+}
+
+// saved is what a return to a savepoint brings back. The server tells of it only when it has answered, which nobody waits for.
+type saved struct {
+	of       *conn // whose settings the server had
+	readOnly bool
 }
 
 // forgetMeaning is called ahead of an exchange of c: what others have prepared means something else under its settings.
@@ -106,11 +113,12 @@ func (set *settings) savepoint(sql string) {
 	switch st := sqltext.Statements(nil, sql)[0]; st.Kind {
 	case sqltext.Savepoint:
 		if set.saved == nil {
-			set.saved = make(map[string]*conn)
+			set.saved = make(map[string]saved)
 		}
-		set.saved[strings.Clone(st.Name)] = set.of
+		set.saved[strings.Clone(st.Name)] = saved{set.of, set.readOnly}
 	case sqltext.RollbackTo:
-		set.of, set.renew = set.saved[st.Name], nil
+		was := set.saved[st.Name]
+		set.of, set.readOnly, set.renew = was.of, was.readOnly, nil
 	}
 }
 

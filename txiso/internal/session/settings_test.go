@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/txiso/txiso-go/txiso/internal/session"
 )
@@ -195,5 +196,26 @@ func TestWhatIsDeferredFindsTheSettingsOfWhoCommits(t *testing.T) {
 		expect(t, "setting of the other connection", show(t, other, "application_name"), "other")
 		expect(t, "error of COMMIT", code(tx.Commit(t.Context())), "no error")
 		expect(t, "setting that the trigger found", value(t, db, "SELECT name FROM items"), "mine")
+	})
+}
+
+// The server reports at the end of its answer to a ROLLBACK what that has done to settings, and nobody waits for that answer. So
+// the first statement behind a test that had switched default_transaction_read_only on was read only, too.
+func TestReadOnlyByDefaultEndsWithItsTest(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) { exec(t, db, "SET default_transaction_read_only = on") })
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+		n, err := s.Nest(t.Context(), nil, session.Names{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nested := stdlib.OpenDB(*n.Config())
+		defer nested.Close()
+		exec(t, nested, "SET default_transaction_read_only = on")
+		if _, err := n.End(30 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "INSERT INTO items VALUES (2, 'two')")
 	})
 }
