@@ -184,6 +184,7 @@ var contexts = []behaviour{
 		one, two := e.SQLConn(db), e.SQLConn(db) // connecting must not take the time that the statement has
 		tx := e.Begin(one)
 		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(db, "select 1") // connects
 		ctx, done := e.soon()
 		defer done()
 		e.DoCtx(ctx, two, sleep)
@@ -205,15 +206,15 @@ var contexts = []behaviour{
 	{"statement_timeout is a server error", func(e *Env) {
 		db := e.DB()
 		conn := e.SQLConn(db)
-		e.Do(conn, "set statement_timeout = '30ms'")
+		e.Do(conn, "set statement_timeout = '300ms'")
 		e.Do(conn, sleep)
 		e.Do(conn, "select 1")
 		e.Do(conn, "reset statement_timeout")
 		tx := e.Begin(conn)
-		e.Do(tx, "set local statement_timeout = '30ms'")
+		e.Do(tx, "set local statement_timeout = '300ms'")
 		e.Do(tx, sleep)
 		e.Err("commit", tx.Commit())
-		e.Do(conn, "select pg_sleep(0.05)")
+		e.Do(conn, "select pg_sleep(0.5)")
 	}, marks{}},
 	{"idle_in_transaction_session_timeout does not concern a connection outside transactions", func(e *Env) {
 		conn := e.SQLConn(e.DB())
