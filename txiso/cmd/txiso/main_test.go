@@ -126,11 +126,21 @@ func (h *home) run(args ...string) *result {
 // start starts the home's server, with other binaries if they are named.
 func (h *home) start(binDir string) string {
 	h.t.Helper()
-	s, err := pgserver.Start(h.t.Context(), pgserver.Config{Home: h.dir, BinDir: binDir, IdleTimeout: 10 * time.Second})
+	s, err := pgserver.Start(h.t.Context(), pgserver.Config{Home: h.dir, BinDir: binDir})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return s.DSN()
+}
+
+// status is what the home's usual server is.
+func (h *home) status() pgserver.Status {
+	h.t.Helper()
+	status, err := pgserver.Inspect(h.t.Context(), pgserver.Config{Home: h.dir})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return status
 }
 
 func (h *home) running() (n int) {

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/txiso/txiso-go/txiso/internal/pgserver"
 )
 
 func TestStatusOfAHomeWithoutServers(t *testing.T) {
@@ -97,11 +95,7 @@ func TestStatusStartsNoServer(t *testing.T) {
 // otherVersion makes binaries that say they are of another version, and are those of the machine.
 func otherVersion(t *testing.T) string {
 	t.Helper()
-	usual, err := pgserver.Inspect(t.Context(), pgserver.Config{Home: publicDir(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := publicDir(t)
+	usual, dir := newHome(t).status(), publicDir(t)
 	for _, name := range []string{"initdb", "postgres"} {
 		script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" != --version ] || { echo '%s (PostgreSQL) 14.99'; exit; }\nexec '%s' \"$@\"\n", name, filepath.Join(usual.BinDir, name))
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
