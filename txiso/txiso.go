@@ -252,11 +252,13 @@ type Private struct {
 }
 
 // Clone returns a private database, cloned from the template: for tests that need what a transaction that is rolled back
-// cannot give. It is dropped when t and its subtests have ended, and sees nothing of what DB and Pool do.
+// cannot give. It sees nothing of what DB and Pool do. When t and its subtests have ended it is dropped, in the background:
+// what keeps it from being dropped, the next test that ends with a clone is told, or [Iso.Close].
 //
-// It costs a CREATE DATABASE and a DROP DATABASE, some tens of milliseconds, more if there are hundreds of tables. In a
-// process that uses many, from the eighth on, one or two are prepared while tests run, and kept for ten seconds after
-// the last. A later run drops those of a process that has ended without [Iso.Close].
+// It costs a few milliseconds if a worker database that nobody has used yet is there to become the clone. Whenever one has, the
+// next is made while tests run, and any later test or process may take it, so that only the first clone of a schema, and one that
+// follows another too soon, waits for a CREATE DATABASE: some tens of milliseconds, more if there are hundreds of tables. A test waits
+// for a DROP DATABASE only when three wait to be dropped. A later run drops those of a process that has ended without Close.
 func (iso *Iso) Clone(t TB) *Private {
 	t.Helper()
 	if iso.err != nil {

@@ -65,7 +65,7 @@ func TestPsqlOnEachKind(t *testing.T) {
 	}
 	h.run("dsn", s.Template()).expect(1, "txiso: nobody can connect to the template", "txiso psql opens a copy")
 
-	execute(t, dsn, "COMMENT ON DATABASE "+s.free+" IS NULL")
+	execute(t, dsn, "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+s.free+"'") // half dropped
 	h.run("dsn", s.free).expect(1, "txiso: the database "+s.free+" is not complete", "choose another")
 
 	kept := s.keep()

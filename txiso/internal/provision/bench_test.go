@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/txiso/txiso-go/txiso/internal/provision"
@@ -44,13 +45,32 @@ func BenchmarkLease(b *testing.B) {
 	})
 }
 
+// BenchmarkClone is what the tests of one process wait for that use a clone each, one after the other, until it ends. The processes
+// before it have had the same template.
 func BenchmarkClone(b *testing.B) {
-	p := open(b, config(b))
-	lease(b, p)
-	for b.Loop() {
-		if err := clone(b, p).Drop(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+	for _, tests := range []int{1, 3, 20} {
+		b.Run(fmt.Sprintf("tests=%d", tests), func(b *testing.B) {
+			cfg := config(b)
+			lease(b, open(b, cfg))
+			for b.Loop() {
+				b.StopTimer()
+				p, err := provision.Open(b.Context(), cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				lease(b, p)
+				b.StartTimer()
+				for range tests {
+					if err := clone(b, p).Drop(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StopTimer()
+				closeNow(b, p)
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N*tests), "ms/clone")
+		})
 	}
 }
 

@@ -72,15 +72,15 @@ func (c *cleaner) clean(ctx context.Context) error {
 		return errors.Join(append(failures, err)...)
 	}
 	for _, d := range s.databases {
-		if c.spare(d) && !s.locked(d.name) {
-			failures = append(failures, c.dropIf(ctx, d.name, c.spare))
+		if c.unneeded(d) && !s.locked(d.name) {
+			failures = append(failures, c.dropIf(ctx, d.name, c.unneeded))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-// spare reports whether a database that does not belong to a stale template is to go as well.
-func (c *cleaner) spare(d *database) bool {
+// unneeded reports whether a database that does not belong to a stale template is to go as well.
+func (c *cleaner) unneeded(d *database) bool {
 	return d.complete() && (d.kept() || c.all && d.mark.Kind == kindSlot)
 }
 
@@ -90,7 +90,7 @@ func (c *cleaner) plan(s *survey) []string {
 	var names []string
 	for _, d := range s.databases {
 		old := d.droppable() && slices.Contains(stale, fingerprintOf(d.name))
-		if old || (d.litter() || c.spare(d)) && !s.locked(d.name) {
+		if old || (d.litter() || c.unneeded(d)) && !s.locked(d.name) {
 			names = append(names, d.name)
 		}
 	}

@@ -51,10 +51,10 @@ func TestCleanDropsWhatIsStaleAndWhatWasKept(t *testing.T) {
 	p := open(t, configOn(dsn))
 	held, free, incomplete := lease(t, p), lease(t, p), lease(t, p)
 	kept := keep(t, lease(t, p), 10)
+	spoil(t, incomplete)
 	for _, w := range []*provision.WorkerDB{free, incomplete} {
 		w.Release()
 	}
-	execute(t, server(t), "COMMENT ON DATABASE "+incomplete.Name()+" IS NULL")
 	old := open(t, configOn(dsn))
 	slot := lease(t, old)
 	closeNow(t, old)
@@ -80,11 +80,12 @@ func TestCleanAllSparesWhatALiveProcessHolds(t *testing.T) {
 	p, other := open(t, configOn(dsn)), open(t, configOn(dsn))
 	held, free := lease(t, p), lease(t, p)
 	c := clone(t, p)
+	spare := awaitSpares(t, p, 1)[0]
 	free.Release()
 	unused := lease(t, other)
 	closeNow(t, other)
 
-	expectDropped(t, clean(t, dsn, provision.Cleaning{All: true}), free.Name(), unused.Name(), other.Template())
+	expectDropped(t, clean(t, dsn, provision.Cleaning{All: true}), free.Name(), spare, unused.Name(), other.Template())
 	expectNames(t, "remaining databases", inspect(t, dsn).All(), p.Template(), held.Name(), c.Name())
 	lease(t, p) // a new one in the place of the dropped
 

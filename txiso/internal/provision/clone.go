@@ -16,44 +16,41 @@ type CloneDB struct {
 	done   atomic.Bool
 }
 
-// Clone returns a fresh private database with the template's content. The first takes as long as
-// CREATE DATABASE does; from the one that Config.AheadFrom says, clones are
-// prepared while tests run. Errors and
+// Clone returns a fresh private database with the template's content. If no spare slot is there it takes as long as
+// CREATE DATABASE does; while tests run, others are made for those who ask next. Errors and
 // concurrency are as for [Provisioner.Lease].
 func (p *Provisioner) Clone(ctx context.Context) (*CloneDB, error) {
 	return retried(ctx, p, p.clone)
 }
 
 func (p *Provisioner) clone(ctx context.Context, k *keeper) (*CloneDB, error) {
-	c, err := p.stock.take(ctx, k)
-	switch {
-	case err != nil:
-	case c == nil:
-		c, err = p.makeClone(ctx, k)
-	default:
-		err = k.check(ctx) // whether its lock is still ours
-	}
+	slot, err := p.stock.take(ctx, k)
 	if err != nil {
-		p.stock.notTaken()
 		return nil, err
+	}
+	c := &CloneDB{p: p, keeper: k, name: cloneName(p.fingerprint)}
+	err = c.takeOver(ctx, slot.name)
+	k.release(slot.name)
+	if err != nil {
+		k.release(c.name)
+		p.stock.givenBack()
+		return nil, doing("making a clone of "+slot.name, err)
 	}
 	return c, nil
 }
 
-func (p *Provisioner) makeClone(ctx context.Context, k *keeper) (*CloneDB, error) {
-	name := cloneName(p.fingerprint)
-	err := k.do(ctx, func(ctx context.Context, l *link) error {
-		k.mine[name] = true // a name nobody else has, so its lock is free
-		return l.lock(ctx, name)
+// takeOver gives a spare slot the clone's name, which nobody else ever has: a program that goes on using it when its test
+// has ended does not find itself in another test's database. Two statements in one string are one transaction.
+func (c *CloneDB) takeOver(ctx context.Context, slot string) error {
+	return c.keeper.do(ctx, func(ctx context.Context, l *link) error {
+		c.keeper.mine[c.name] = true
+		if err := l.lock(ctx, c.name); err != nil {
+			return err
+		}
+		mark := marker{Kind: kindClone, Fingerprint: c.p.fingerprint, Home: c.p.home, Created: l.now()}
+		_, err := l.exec(ctx, "ALTER DATABASE "+slot+" RENAME TO "+c.name+"; "+comment(c.name, mark))
+		return err
 	})
-	if err == nil {
-		err = p.create(ctx, k, name, kindClone, false)
-	}
-	if err != nil {
-		k.release(name)
-		return nil, err
-	}
-	return &CloneDB{p: p, keeper: k, name: name}, nil
 }
 
 // Name returns the database's name.
@@ -66,12 +63,16 @@ func (c *CloneDB) Config() *pgx.ConnConfig { return c.p.configFor(c.name) }
 // the server. It contains the password if there is one: keep it out of logs.
 func (c *CloneDB) DSN() string { return dsnFor(c.p.base, c.p.encrypted, c.name) }
 
-// Drop drops the database, ending connections to it. Only the first call counts. If it fails,
-// a later run drops the database. It returns [ErrLost] if the database is no longer ours.
+// Drop drops the database, ending connections to it, in the background if few others are waiting there;
+// [Provisioner.Close] waits for that. Only the first call counts. It returns [ErrLost] if the database is no longer
+// ours, and what kept clones that were given back earlier from being dropped: a later run drops them.
 func (c *CloneDB) Drop(ctx context.Context) error {
 	if !c.done.CompareAndSwap(false, true) {
 		return nil
 	}
-	c.p.stock.notTaken()
-	return c.p.dispose(ctx, c.keeper, c.name)
+	c.p.stock.givenBack()
+	if err := c.keeper.check(ctx); err != nil {
+		return err
+	}
+	return c.p.drops.drop(ctx, c)
 }

@@ -99,7 +99,11 @@ func (d *database) building() bool { return strings.HasPrefix(d.name, prefix+"bu
 func (s *survey) stale(oldest time.Time) []string {
 	newest := make(map[string]time.Time)
 	for _, d := range s.databases {
-		if d.mark != nil && !d.kept() && d.mark.lastUse().After(newest[d.mark.Fingerprint]) {
+		if d.mark == nil || d.kept() {
+			continue
+		}
+		used, seen := newest[d.mark.Fingerprint]
+		if !seen || d.mark.lastUse().After(used) { // spare slots have no date
 			newest[d.mark.Fingerprint] = d.mark.lastUse()
 		}
 	}
@@ -119,7 +123,7 @@ func (c *collector) dropIf(ctx context.Context, name string, still func(*databas
 		return err
 	}
 	if db != nil && still(db) {
-		err = c.drop(ctx, name)
+		err = c.drop(ctx, db)
 	}
 	return errors.Join(err, c.link.unlock(ctx, name))
 }
@@ -154,39 +158,58 @@ func (c *collector) dropAll(ctx context.Context, s *survey, fp string) error {
 	if !slices.Contains(s.stale(c.oldest), fp) {
 		return nil
 	}
-	template := templateName(fp)
+	template := s.named(templateName(fp))
 	for _, d := range s.databases {
-		if d.droppable() && fingerprintOf(d.name) == fp && d.name != template {
-			if err := c.drop(ctx, d.name); err != nil {
+		if d.droppable() && fingerprintOf(d.name) == fp && d != template {
+			if err := c.drop(ctx, d); err != nil {
 				return err
 			}
 		}
 	}
-	if !s.named(template).droppable() {
+	if !template.droppable() {
 		return nil // there was none, or it is a stranger's
 	}
 	return c.drop(ctx, template)
 }
 
-func (c *collector) drop(ctx context.Context, name string) error {
-	if err := c.link.drop(ctx, name); err != nil {
+// drop drops a database whose lock is held. One that is half dropped has lost its birthmark, so a spare slot gets a marker first.
+func (c *collector) drop(ctx context.Context, d *database) error {
+	if d.spare {
+		if err := c.link.spoil(ctx, d.name); err != nil {
+			return err
+		}
+	}
+	if err := c.link.drop(ctx, d.name); err != nil {
 		return err
 	}
-	c.dropped = append(c.dropped, name)
+	c.dropped = append(c.dropped, d.name)
 	return nil
+}
+
+const (
+	// fewLitter is how many dead databases may be left to housekeeping, which tests do not wait for.
+	fewLitter = 4
+	// maxHelp is how many of more than that are dropped for every database that is made, so that however
+	// short processes live, they do not leave ever more.
+	maxHelp = 2
+)
+
+// help drops some of what dead processes have left if it is too much. What fails is left to a later run.
+func (l *link) help(ctx context.Context, litter []*database) {
+	c := collector{link: l}
+	for _, d := range litter {
+		if len(litter)-len(c.dropped) <= fewLitter || len(c.dropped) == maxHelp {
+			return
+		}
+		_ = c.dropIf(ctx, d.name, (*database).litter)
+	}
 }
 
 // housekeepOnce looks once, after the first database was handed out, whether there is anything to
 // tidy up. In most runs there is not, and this is one short query on the keeper's connection.
 func (p *Provisioner) housekeepOnce(k *keeper) {
 	p.housekeeping.Do(func() {
-		if p.lockTurn(p.running) != nil {
-			return
-		}
-		defer p.unlockTurn()
-		if !p.closed { // else nobody would wait for it
-			p.background.Go(func() { _ = p.housekeep(p.running, k) }) // the next run tries again
-		}
+		p.background.Go(func() { _ = p.housekeep(p.running, k) }) // the next run tries again
 	})
 }
 

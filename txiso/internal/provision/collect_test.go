@@ -147,21 +147,86 @@ func TestDatabasesOfOthersAreNotCollected(t *testing.T) {
 	}
 }
 
-// A process may be killed between CREATE DATABASE and COMMENT: then the birthmark tells.
-func TestSlotWithoutMarkerIsReplacedOrCollected(t *testing.T) {
+// A process may be killed with a database that it has spoiled.
+func TestSpoiledSlotIsReplacedOrCollected(t *testing.T) {
 	t.Parallel()
 	p := open(t, config(t))
 	w := lease(t, p)
-	execute(t, server(t), "COMMENT ON DATABASE "+w.Name()+" IS NULL")
+	spoil(t, w)
 	execute(t, connect(t, w.Config()), "CREATE TABLE old (id int)")
 	w.Release()
 	again := lease(t, p) // a new one of that name, or of the next while another process collects this one
 	if _, err := connect(t, again.Config()).Exec(t.Context(), "SELECT FROM old"); err == nil {
-		t.Error("the incomplete database was leased")
+		t.Error("the spoiled database was leased")
 	}
-	execute(t, server(t), "COMMENT ON DATABASE "+again.Name()+" IS NULL")
+	spoil(t, again)
 	again.Release()
 	collectUntil(t, p, func() bool { return !exists(t, again.Name()) })
+}
+
+func spoil(t *testing.T, w *provision.WorkerDB) {
+	t.Helper()
+	if err := w.Spoil(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process may be killed between CREATE DATABASE and COMMENT: then the birthmark tells. A slot is complete all the same, a
+// clone that nobody can know of and a template that is being built are not.
+func TestWhatHasNoMarkerIsASpareSlotOrCollected(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w, c := lease(t, p), clone(t, p)
+	spare, build := awaitSpares(t, p, 1)[0], strings.Replace(p.Template(), "_", "_build_", 1)
+	execute(t, server(t), "COMMENT ON DATABASE "+c.Name()+" IS NULL")
+	execute(t, server(t), "CREATE DATABASE "+build+" TEMPLATE "+p.Template())
+	execute(t, server(t), "UPDATE pg_database SET datconnlimit = (SELECT datconnlimit FROM pg_database WHERE datname = '"+spare+"') WHERE datname = '"+build+"'")
+	other := open(t, config(t))
+	collectUntil(t, other, func() bool { return !exists(t, build) })
+	if !exists(t, c.Name()) {
+		t.Error("the clone that is in use was collected")
+	}
+	closeNow(t, p)
+	collectUntil(t, other, func() bool { return !exists(t, c.Name()) })
+	if !exists(t, spare) || !exists(t, w.Name()) {
+		t.Error("a slot was collected")
+	}
+}
+
+// A half dropped database has lost its birthmark: without a marker it would be a stranger's.
+func TestASpareSlotGetsAMarkerBeforeItIsDropped(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DSN = ownHome(t)
+	cfg.StaleAfter = time.Nanosecond
+	p := open(t, cfg)
+	clone(t, p)
+	spare := awaitSpares(t, p, 1)[0]
+	closeNow(t, p)
+	blocker := server(t)
+	execute(t, blocker, "BEGIN; COMMENT ON DATABASE "+spare+" IS NULL") // holds its drop up
+	collected := make(chan error)
+	collector := open(t, cfg)
+	go func() {
+		_, err := collector.Collect(cleanup(t))
+		collected <- err
+	}()
+	awaitQuery(t, "COMMENT ON DATABASE "+spare)
+	execute(t, blocker, "ROLLBACK")
+	if err := <-collected; err != nil || exists(t, spare) {
+		t.Errorf("%s is still there: %v", spare, err)
+	}
+}
+
+func TestSpareSlotsWithoutATemplateAreCollected(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	giveBack(t, clone(t, p))
+	spare := awaitSpares(t, p, 1)[0]
+	closeNow(t, p)
+	execute(t, server(t), "UPDATE pg_database SET datistemplate = false WHERE datname = '"+p.Template()+"'")
+	execute(t, server(t), "DROP DATABASE "+p.Template())
+	collectUntil(t, open(t, config(t)), func() bool { return !exists(t, spare) })
 }
 
 // DROP DATABASE that is interrupted leaves a database nobody can use.

@@ -7,7 +7,7 @@
 //
 //	txiso_<fp>              the template; fp are 16 hex digits of the fingerprint
 //	txiso_build_<fp>        the template while it is being built
-//	txiso_<fp>_<n>          worker database n (a slot)
+//	txiso_<fp>_<n>          worker database n (a slot); a spare one, which nobody has used yet, may become a clone
 //	txiso_<fp>_c<12 hex>    a clone
 //	txiso_kept_<test>_<6 hex>    what a failed test has left for somebody to look into
 //
@@ -28,7 +28,7 @@
 //
 // A database is ours when its name fits the patterns above, the connection's role owns it, and it
 // carries our marker: a comment that names the same maintenance database. A database gets the
-// comment when it is complete. Until then it carries a birthmark, a connection limit no one else
-// would choose, which CREATE DATABASE sets together with the name: so what a killed process left
-// unfinished can be told from a stranger's. Nothing else is ever altered or dropped.
+// comment when it is complete, a slot when it is first used. Until then it carries a birthmark, a connection limit
+// no one else would choose, which CREATE DATABASE sets together with the name: so what a killed process left
+// unfinished, and a spare slot, can be told from a stranger's. Nothing else is ever altered or dropped.
 package provision

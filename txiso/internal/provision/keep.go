@@ -36,6 +36,7 @@ func (c *CloneDB) Keep(ctx context.Context, test string, most int) (*Kept, error
 	if !c.done.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("txiso: the clone %s was dropped already", c.name)
 	}
+	c.p.stock.givenBack()
 	return c.p.keep(ctx, c.keeper, c.name, test, most)
 }
 

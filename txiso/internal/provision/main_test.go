@@ -41,6 +41,8 @@ var children = map[string]func(context.Context) error{
 	"clone":   holdClone,
 	"build":   buildForever,
 	"collect": collectAllTheTime,
+
+	"two clones": useTwoClones,
 }
 
 // child prepares a process that does role with the migrations of table.

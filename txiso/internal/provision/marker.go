@@ -11,12 +11,14 @@ import (
 const (
 	kindTemplate = "template"
 	kindSlot     = "slot"
+	kindSpoiled  = "spoiled" // a slot with other content than the template's
 	kindClone    = "clone"
 	kindKept     = "kept"
 )
 
 // marker is the comment of a database of ours. A database has it from the moment it is complete:
-// one without it was left behind by a process that was killed while creating it.
+// one without it was left behind by a process that was killed while creating it. Slots are
+// complete without, see [database.spare].
 type marker struct {
 	Kind        string    `json:"kind"`
 	Fingerprint string    `json:"fingerprint"`
@@ -60,7 +62,7 @@ func (m marker) lastUse() time.Time {
 
 // birthmark is the connection limit of every database we create: a number nobody would choose,
 // far above what any server allows. CREATE DATABASE cannot set a comment, so this is what tells
-// a database of ours whose creator was killed before it could write the marker from a stranger's
+// a database of ours that has no marker yet, perhaps because its creator was killed, from a stranger's
 // that has one of our names. It depends on the maintenance database, as all ownership does.
 func birthmark(home string) int {
 	h := fnv.New32a()

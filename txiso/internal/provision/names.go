@@ -17,7 +17,7 @@ const prefix = "txiso_"
 
 // layout is part of every fingerprint: change it when a template built by older code must not
 // be used by newer code.
-const layout = "2"
+const layout = "3"
 
 // ourName matches every name this package gives to a database. Its groups are the build prefix,
 // the fingerprint, the number of a slot and the tail of a clone.
@@ -44,6 +44,7 @@ func buildName(fingerprint string) string       { return prefix + "build_" + fin
 func slotName(fingerprint string, n int) string { return prefix + fingerprint + "_" + strconv.Itoa(n) }
 func cloneName(fingerprint string) string       { return prefix + fingerprint + "_c" + randomHex(6) }
 func fingerprintOf(name string) string          { return group(name, 2) }
+func numbered(name string) bool                 { return group(name, 3) != "" } // as slots are
 
 func group(name string, i int) string {
 	if m := ourName.FindStringSubmatch(name); m != nil {

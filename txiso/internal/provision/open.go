@@ -47,12 +47,6 @@ type Config struct {
 	// Growth is how many bytes a worker database may be larger than twice its template before
 	// [WorkerDB.Outgrown] says so. Zero means 64 MB.
 	Growth int64
-
-	// AheadFrom is which Clone is the first that makes others be prepared. Zero means the eighth.
-	AheadFrom int
-
-	// AheadFor is for how long after the last Clone prepared clones are kept. Zero means 10 seconds.
-	AheadFor time.Duration
 }
 
 // Migrator creates a schema. [Goose] is the usual one.
@@ -87,10 +81,11 @@ type Provisioner struct {
 	closed bool
 
 	creating chan struct{} // bounds the admin connections that create databases
-	stock    *stock
+	stock    stock
+	drops    drops
 
 	housekeeping sync.Once
-	background   sync.WaitGroup
+	background   background
 	running      context.Context // ends when Close is called
 	stop         context.CancelFunc
 }
@@ -116,12 +111,6 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if cfg.StaleAfter, err = staleAfter(cfg.StaleAfter); err != nil {
 		return nil, err
 	}
-	if cfg.AheadFrom == 0 {
-		cfg.AheadFrom = defaultAheadFrom
-	}
-	if cfg.AheadFor == 0 {
-		cfg.AheadFor = defaultAheadFor
-	}
 	if cfg.Growth == 0 {
 		cfg.Growth = defaultGrowth
 	}
@@ -134,7 +123,8 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 		return nil, err
 	}
 	p := &Provisioner{cfg: cfg, base: base, turn: make(chan struct{}, 1), creating: make(chan struct{}, maxCreating)}
-	p.stock = newStock(p)
+	p.stock = stock{p: p}
+	p.drops = drops{p: p, waiting: make(chan struct{}, maxDropping)}
 	link, err := firstLink(ctx, cfg.Conn, base)
 	if err != nil {
 		return nil, err
@@ -164,7 +154,8 @@ func describe(cfg Config) (string, error) {
 }
 
 // Close gives back every lease and clone that is still held (it does not drop those), ends the
-// background work and closes the connection. It returns what kept prepared clones from being dropped. Calling it again does nothing.
+// background work and closes the connection. It returns what kept clones that were given back from being dropped. Calling
+// it again does nothing.
 func (p *Provisioner) Close(ctx context.Context) error {
 	p.stop()
 	if err := p.lockTurn(ctx); err != nil {
@@ -175,8 +166,7 @@ func (p *Provisioner) Close(ctx context.Context) error {
 		return nil
 	}
 	p.closed = true
-	p.background.Wait()
-	return errors.Join(p.stock.close(ctx), p.keeper.close(ctx))
+	return errors.Join(p.background.close(ctx), p.drops.failed(), p.keeper.close(ctx))
 }
 
 // ready returns a keeper that holds the template, which exists from then on. A keeper whose

@@ -223,18 +223,15 @@ func TestProcessesKilledAtRandom(t *testing.T) {
 	}
 }
 
-// incomplete counts the databases of a template that have no marker.
+// incomplete counts the databases of a template that cannot be used.
 func incomplete(t *testing.T, template string) (n int) {
 	t.Helper()
-	conn := server(t)
-	defer conn.Close(t.Context())
-	for _, name := range databases(t, template) {
-		var without bool
-		err := conn.QueryRow(t.Context(), "SELECT shobj_description(oid, 'pg_database') IS NULL FROM pg_database WHERE datname = $1", name).Scan(&without)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			t.Fatal(err)
-		}
-		if without {
+	report, err := provision.Inspect(t.Context(), pgtest.DSN(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range report.Incomplete {
+		if d.Template == template {
 			n++
 		}
 	}

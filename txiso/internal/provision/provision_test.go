@@ -35,7 +35,7 @@ func migrations(namesAndContents ...string) fstest.MapFS {
 
 // config is a configuration whose template no other test has.
 func config(tb testing.TB) provision.Config {
-	return provision.Config{DSN: pgtest.DSN(tb), Migrator: provision.Goose(oneTable(uniqueTable())), AheadFrom: 2}
+	return provision.Config{DSN: pgtest.DSN(tb), Migrator: provision.Goose(oneTable(uniqueTable()))}
 }
 
 // open opens a provisioner that is closed, and whose databases are dropped, when the test ends.

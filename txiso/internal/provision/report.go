@@ -46,7 +46,7 @@ type Database struct {
 	Kind        string    `json:"kind"` // template, worker, clone, kept or incomplete
 	Template    string    `json:"template"`
 	Test        string    `json:"test,omitempty"`   // whose a kept one is
-	Created     time.Time `json:"created,omitzero"` // zero for an incomplete one
+	Created     time.Time `json:"created,omitzero"` // zero for an incomplete one, and for a worker database that nobody has used yet
 	Used        time.Time `json:"used,omitzero"`    // of a template: its last use, to the hour
 	Size        int64     `json:"size"`             // in bytes
 	Connections int       `json:"connections"`      // to it

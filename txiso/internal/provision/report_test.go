@@ -62,23 +62,24 @@ func TestReportListsDatabasesByKind(t *testing.T) {
 	kept := keep(t, lease(t, p), 10)
 	t.Cleanup(func() { execute(t, server(t), "DROP DATABASE "+kept) })
 	c := clone(t, p)
+	spare := awaitSpares(t, p, 1)[0]
+	spoil(t, broken)
 	for _, w := range []*provision.WorkerDB{free, broken} {
 		w.Release()
 	}
-	execute(t, server(t), "COMMENT ON DATABASE "+broken.Name()+" IS NULL")
 
 	r := inspect(t, dsn)
 	expectNames(t, "templates", r.Templates, p.Template())
-	expectNames(t, "worker databases", r.Workers, held.Name(), free.Name())
+	expectNames(t, "worker databases", r.Workers, held.Name(), free.Name(), spare)
 	expectNames(t, "clones", r.Clones, c.Name())
 	expectNames(t, "kept databases", r.Kept, kept)
 	expectNames(t, "incomplete databases", r.Incomplete, broken.Name())
 	for _, d := range r.All() {
-		if d.Size < 1<<20 || d.Template != p.Template() || d.Created.Before(before) != (d.Kind == provision.Incomplete) {
+		if d.Size < 1<<20 || d.Template != p.Template() || d.Created.Before(before) != (d.Kind == provision.Incomplete || d.Name == spare) {
 			t.Errorf("the report says %+v", d)
 		}
 	}
-	if n := len(r.All()); n != 6 {
+	if n := len(r.All()); n != 7 {
 		t.Errorf("all %d databases are %v", n, names(r.All()))
 	}
 	if test := r.Kept[0].Test; test != t.Name() {

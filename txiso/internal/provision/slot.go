@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -65,43 +66,61 @@ func attempt[T any](ctx context.Context, p *Provisioner, f func(context.Context,
 }
 
 func (p *Provisioner) lease(ctx context.Context, k *keeper) (*WorkerDB, error) {
+	slot, err := p.claimSlot(ctx, k, p.candidates, func(*database) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	if err := p.use(ctx, k, slot); err != nil {
+		k.release(slot.name)
+		return nil, doing("taking the worker database "+slot.name, err)
+	}
+	return &WorkerDB{p: p, keeper: k, name: slot.name, fresh: !slot.db.complete()}, nil
+}
+
+// claimed is a slot whose lock is ours; db is what was there of it before, nil if nothing was.
+type claimed struct {
+	name   string
+	db     *database
+	litter []*database // what dead processes had left when we looked
+}
+
+// claimSlot takes the lock of the first of names that nobody holds and that is as wanted, and makes that usable. It returns no
+// name if there is none. What dead processes have left may be dropped for it.
+func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*survey) iter.Seq[string], wanted func(*database) bool) (claimed, error) {
 	for {
-		slot, err := p.claimSlot(ctx, k)
-		if err != nil {
-			return nil, doing("looking for a free worker database", err)
+		slot, err := k.claimFirst(ctx, names, wanted)
+		if err != nil || slot.name == "" {
+			return slot, doing("looking for a free database", err)
 		}
 		err = p.prepare(ctx, k, slot)
 		if err == nil {
-			return &WorkerDB{p: p, keeper: k, name: slot.name, fresh: !slot.db.complete()}, nil
+			return slot, nil
 		}
 		k.release(slot.name)
 		// A process that was killed while creating the same slot may be finishing only now.
 		if state := sqlState(err); state != duplicateDatabase && state != uniqueViolation {
-			return nil, err
+			return claimed{}, err
 		}
 	}
 }
 
-// claimed is a slot whose lock is ours; db is nil if the database does not exist.
-type claimed struct {
-	name string
-	db   *database
-}
-
-// claimSlot takes the lock of a complete slot if one is free, else of the lowest number that is.
-func (p *Provisioner) claimSlot(ctx context.Context, k *keeper) (slot claimed, err error) {
+func (k *keeper) claimFirst(ctx context.Context, names func(*survey) iter.Seq[string], wanted func(*database) bool) (slot claimed, err error) {
 	err = k.do(ctx, func(ctx context.Context, _ *link) error {
 		s, err := k.choices(ctx)
 		if err != nil {
 			return err
 		}
-		for name := range p.candidates(s) {
-			if k.mine[name] || s.locked(name) {
+		for name := range names(s) {
+			if k.mine[name] || s.locked(name) || !wanted(s.named(name)) {
 				continue
 			}
-			ok, err := k.claimOne(ctx, name, &slot)
-			if err != nil || ok {
+			ok, db, err := k.claimOne(ctx, name, wanted)
+			if err != nil {
 				return err
+			}
+			if ok {
+				slot = claimed{name, db, s.litter()}
+				return nil
 			}
 		}
 		return nil
@@ -109,48 +128,55 @@ func (p *Provisioner) claimSlot(ctx context.Context, k *keeper) (slot claimed, e
 	return slot, err
 }
 
-// candidates yields the existing slots, then all numbers without end.
-func (p *Provisioner) candidates(s *survey) func(yield func(string) bool) {
+// candidates yields the existing slots, spare ones last, then all numbers without end.
+func (p *Provisioner) candidates(s *survey) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for _, d := range s.slots(p.fingerprint) {
-			if !yield(d.name) {
-				return
+		for _, names := range []iter.Seq[string]{s.slots(p.fingerprint, false), s.slots(p.fingerprint, true), p.numbers(s)} {
+			for name := range names {
+				if !yield(name) {
+					return
+				}
 			}
 		}
+	}
+}
+
+// numbers yields the names that slots can have, without end.
+func (p *Provisioner) numbers(*survey) iter.Seq[string] {
+	return func(yield func(string) bool) {
 		for n := 1; yield(slotName(p.fingerprint, n)); n++ {
 		}
 	}
 }
 
-// claimOne takes the lock of name unless somebody has it or the database is a stranger's.
+// claimOne takes the lock of name unless somebody has it, or the database is a stranger's or not as wanted.
 // The caller holds k.mu.
-func (k *keeper) claimOne(ctx context.Context, name string, slot *claimed) (bool, error) {
+func (k *keeper) claimOne(ctx context.Context, name string, wanted func(*database) bool) (bool, *database, error) {
 	locked, db, err := k.link.claim(ctx, name)
 	if err != nil || !locked {
-		return false, err
+		return false, nil, err
 	}
-	if db != nil && !db.droppable() {
-		return false, k.link.unlock(ctx, name)
+	if db != nil && !db.droppable() || !wanted(db) {
+		return false, nil, k.link.unlock(ctx, name)
 	}
 	k.mine[name] = true
-	*slot = claimed{name, db}
-	return true, nil
+	return true, db, nil
 }
 
 // prepare makes a claimed slot usable.
 func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed) error {
 	switch {
 	case !slot.db.complete():
-		return p.create(ctx, k, slot.name, kindSlot, slot.db != nil)
+		return p.create(ctx, k, slot)
 	case slot.db.busy: // with backends of a process that was killed
 		return k.do(ctx, func(ctx context.Context, l *link) error { return l.empty(ctx, slot.name) })
 	}
 	return nil
 }
 
-// create clones the template. rest says that there is an incomplete database of that name to be
-// dropped first. The keeper holds the lock of name.
-func (p *Provisioner) create(ctx context.Context, k *keeper, name, kind string, rest bool) error {
+// create clones the template into a spare slot, whose lock the keeper holds. If there is an incomplete database of that
+// name, it is dropped first.
+func (p *Provisioner) create(ctx context.Context, k *keeper, slot claimed) error {
 	select {
 	case p.creating <- struct{}{}:
 		defer func() { <-p.creating }()
@@ -162,25 +188,22 @@ func (p *Provisioner) create(ctx context.Context, k *keeper, name, kind string, 
 		return err
 	}
 	defer admin.hangUp()
-	if rest {
-		if err := admin.drop(ctx, name); err != nil {
+	admin.help(ctx, slot.litter)
+	if slot.db != nil {
+		if err := admin.drop(ctx, slot.name); err != nil {
 			return err
 		}
 	}
-	return p.cloneInto(ctx, admin, k.held(), name, kind)
+	return p.cloneInto(ctx, admin, k.held(), slot.name)
 }
 
-func (p *Provisioner) cloneInto(ctx context.Context, admin *link, template *marker, name, kind string) error {
+func (p *Provisioner) cloneInto(ctx context.Context, admin *link, template *marker, name string) error {
 	if template == nil {
 		return errNoTemplate // another goroutine found out
 	}
 	err := admin.create(ctx, name, p.template, strategy(admin.major, template.Size))
 	if sqlState(err) == unknownDatabase {
 		return fmt.Errorf("%w: %w", errNoTemplate, err)
-	}
-	if err == nil {
-		// From here on the database counts as complete.
-		_, err = admin.exec(ctx, comment(name, marker{Kind: kind, Fingerprint: p.fingerprint, Home: p.home, Created: admin.now()}))
 	}
 	return doing("cloning the template", err)
 }
@@ -209,10 +232,15 @@ func (w *WorkerDB) Spoil(ctx context.Context) error {
 		if !w.keeper.mine[w.name] {
 			return nil
 		}
-		_, err := l.exec(ctx, "COMMENT ON DATABASE "+w.name+" IS NULL") // one without a marker is an incomplete one
-		return err
+		return l.spoil(ctx, w.name)
 	})
 	return doing("marking "+w.name+" as changed", err)
+}
+
+// spoil gives a slot a marker that makes it an incomplete one.
+func (l *link) spoil(ctx context.Context, name string) error {
+	_, err := l.exec(ctx, comment(name, marker{Kind: kindSpoiled, Fingerprint: fingerprintOf(name), Home: l.home, Created: l.now()}))
+	return err
 }
 
 // Release gives the database back, for this or another process to lease. Its content must be

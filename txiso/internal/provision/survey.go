@@ -2,8 +2,8 @@ package provision
 
 import (
 	"context"
+	"iter"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -12,13 +12,16 @@ import (
 type database struct {
 	name   string
 	mark   *marker // nil unless the database is complete and ours
+	spare  bool    // a slot that nobody has used: it has the birthmark alone, and mark is what that says
 	orphan bool    // ours by its birthmark, but incomplete
 	broken bool    // half dropped: DROP DATABASE was interrupted (datconnlimit = -2)
 	busy   bool    // somebody is connected to it
 }
 
 // complete reports whether the database can be used.
-func (d *database) complete() bool { return d != nil && d.mark != nil && !d.broken }
+func (d *database) complete() bool {
+	return d != nil && d.mark != nil && !d.broken && d.mark.Kind != kindSpoiled
+}
 
 // droppable reports whether the database is ours to drop, given its lock.
 func (d *database) droppable() bool { return d != nil && (d.mark != nil || d.orphan) }
@@ -111,17 +114,22 @@ func (l *link) database(rows *pgconn.Result, i int) *database {
 	if m := parseMarker(comment); m != nil && m.Home == l.home && (kept && m.Kind == kindKept || m.Fingerprint == fingerprintOf(d.name)) {
 		d.mark = m
 	}
-	d.orphan = !kept && comment == "" && limit == birthmark(l.home)
+	bare := !kept && comment == "" && limit == birthmark(l.home)
+	if d.spare = bare && numbered(d.name); d.spare {
+		d.mark = &marker{Kind: kindSlot, Fingerprint: fingerprintOf(d.name), Home: l.home}
+	}
+	d.orphan = bare && !d.spare
 	return d
 }
 
-// slots returns the complete slots of a fingerprint, in the order the server listed them.
-func (s *survey) slots(fingerprint string) []*database {
-	var slots []*database
-	for _, d := range s.databases {
-		if d.complete() && d.mark.Kind == kindSlot && strings.HasPrefix(d.name, templateName(fingerprint)+"_") {
-			slots = append(slots, d)
+// slots yields the names of the complete slots of a fingerprint, the spare ones or the others.
+func (s *survey) slots(fingerprint string, spare bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, d := range s.databases {
+			fits := d.complete() && d.mark.Kind == kindSlot && d.spare == spare && d.mark.Fingerprint == fingerprint
+			if fits && !yield(d.name) {
+				return
+			}
 		}
 	}
-	return slots
 }
