@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -22,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/txiso/txiso-go/txiso"
+	"github.com/txiso/txiso-go/txiso/internal/provision"
 )
 
 // longer is how often a test does something when there is time.
@@ -220,21 +223,64 @@ func TestProcessesKilledInManyRuns(t *testing.T) {
 	t.Setenv(childLog, filepath.Join(t.TempDir(), "log"))
 	runChild(t, "use a database")
 	observer := connect(t, home.status().DSN)
+	leased := watchLeases(t, home.status().DSN)
 	most := 0
 	for range longer(4, 100) {
 		killSome(t, processes, atOnce)
 		awaitNoKeeper(t, observer)
-		most = max(most, len(workers(t, observer)))
+		most = max(most, len(databases(t, observer, "txiso_"))-1)
 	}
-	if most > processes*atOnce {
-		t.Errorf("%d worker databases for %d tests at once", most, processes*atOnce)
+	expectAllUsedAgain(t, observer)
+	all, spare := workers(t, observer), spares(t, observer)
+	t.Logf("%d databases remain, %d of them spare; at most there were %d after a run, and at least %d leased at once", len(all), len(spare), most, leased())
+	if used := len(all) - len(spare); used > processes*atOnce {
+		t.Errorf("%d worker databases for %d tests at once", used, processes*atOnce)
+	}
+	if len(all) > leased() {
+		t.Errorf("%d databases remain, although %d were leased at once", len(all), leased())
 	}
 	if n := lines(t, os.Getenv(childLog)); n != 1 {
 		t.Errorf("the migrations ran %d times", n)
 	}
-	expectAllUsedAgain(t, observer)
 	_ = observer.Close(context.Background())
 	home.awaitIdleEnd()
+}
+
+// watchLeases looks all the time how many databases are leased at once, as worker databases and as clones: the most that it has
+// seen is what the function returns that ends it.
+func watchLeases(t *testing.T, dsn string) (most func() int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	seen := make(chan int, 1)
+	go func() {
+		most := 0
+		for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+			report, err := provision.Inspect(ctx, dsn)
+			if err != nil {
+				continue
+			}
+			held := slices.DeleteFunc(report.All(), func(d provision.Database) bool { return d.Name == d.Template || len(d.Holders) == 0 })
+			most = max(most, len(held))
+		}
+		seen <- most
+	}()
+	return sync.OnceValue(func() int {
+		stop()
+		return <-seen
+	})
+}
+
+// spares lists the worker databases that nobody has used yet.
+func spares(t *testing.T, observer *pgx.Conn) []string {
+	t.Helper()
+	return slices.DeleteFunc(workers(t, observer), func(name string) bool {
+		var used bool
+		err := observer.QueryRow(t.Context(), "SELECT shobj_description(oid, 'pg_database') IS NOT NULL FROM pg_database WHERE datname = $1", name).Scan(&used)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return used
+	})
 }
 
 // killSome is a run of which three processes are killed; the others must pass.
@@ -248,12 +294,13 @@ func killSome(t *testing.T, processes, atOnce int) {
 			t.Fatal(err)
 		}
 	}
-	for _, victim := range cmds[:3] {
+	victims := rand.Perm(processes)[:3]
+	for _, i := range victims {
 		time.Sleep(rand.N(100 * time.Millisecond))
-		_ = victim.Process.Kill() // it may have ended
+		_ = cmds[i].Process.Kill() // it may have ended
 	}
 	for i, cmd := range cmds {
-		if err := cmd.Wait(); err != nil && i >= 3 {
+		if err := cmd.Wait(); err != nil && !slices.Contains(victims, i) {
 			t.Errorf("process %d: %v\n%s", i, err, &outputs[i])
 		}
 	}
