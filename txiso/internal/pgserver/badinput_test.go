@@ -145,3 +145,37 @@ func TestDirectoryWhoseMakerWasKilledIsFinished(t *testing.T) {
 	}
 	connect(t, h.start())
 }
+
+// What is wrong is the caller's environment, not the server that others use, nor its data.
+func TestVariablesForAnotherServerDoNotHarmThisOne(t *testing.T) {
+	home := newHome(t)
+	conn := connect(t, home.start())
+	for name, value := range map[string]string{"PGTARGETSESSIONATTRS": "standby", "PGCHANNELBINDING": "require", "PGSSLMODE": "require", "PGHOST": "nowhere"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, value)
+			connect(t, home.start())
+		})
+	}
+	for name, value := range map[string]string{"PGSERVICE": "nowhere", "PGCONNECT_TIMEOUT": "soon"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, value)
+			_, err := Start(t.Context(), home.config())
+			wantError(t, err, nil, "a PG… variable", "correct or unset it")
+		})
+	}
+	if query[int](t, conn, "SELECT 1") != 1 || home.created.Load() != 1 {
+		t.Errorf("%d data directories were made", home.created.Load())
+	}
+	if err := Stop(t.Context(), home.config()); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PGSERVICE", "nowhere")
+	if _, err := Start(t.Context(), home.config()); err == nil {
+		t.Error("no error")
+	}
+	t.Setenv("PGSERVICE", "")
+	connect(t, home.start())
+	if n := home.created.Load(); n != 1 {
+		t.Errorf("%d data directories were made", n)
+	}
+}

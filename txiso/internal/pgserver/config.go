@@ -105,10 +105,11 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("txiso: the embedded server %s is in use by %s: wait until they have ended", e.Server, strings.Join(users, ", "))
 }
 
-// socketDSN quotes dir as libpq wants it (PostgreSQL manual, 34.1.1.1). sslmode keeps a PGSSLMODE meant for another server out.
+// socketDSN quotes dir as libpq wants it (PostgreSQL manual, 34.1.1.1). What follows the database keeps PG… variables out that are meant for
+// another server and would turn this one down.
 func socketDSN(dir string) string {
 	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(dir)
-	return fmt.Sprintf("host='%s' port=%d user=%s dbname=postgres sslmode=disable", quoted, port, superuser)
+	return fmt.Sprintf("host='%s' port=%d user=%s dbname=postgres sslmode=disable target_session_attrs=any channel_binding=disable", quoted, port, superuser)
 }
 
 const (

@@ -70,6 +70,9 @@ func resolve(ctx context.Context, cfg Config, where places) (*cluster, error) {
 }
 
 func (c *cluster) start(ctx context.Context) (*Server, error) {
+	if err := checkEnvironment(); err != nil {
+		return nil, err
+	}
 	if s, err := c.adopt(ctx); err != nil || s == up {
 		return c.server(err)
 	}
@@ -91,6 +94,15 @@ func (c *cluster) start(ctx context.Context) (*Server, error) {
 		return c.server(errors.Join(err, adopted))
 	}
 	return c.server(c.bringUp(ctx))
+}
+
+// checkEnvironment looks for what lets no DSN be read, because pgconn reads PG… variables with each. Found out later, it would look like a
+// server that does not answer, which is killed, and a data directory that is to blame, which is made anew.
+func checkEnvironment() error {
+	if _, err := pgconn.ParseConfig(socketDSN("/")); err != nil {
+		return fmt.Errorf("txiso: a PG… variable keeps us from the embedded server: %w: correct or unset it", err)
+	}
+	return nil
 }
 
 func (c *cluster) server(err error) (*Server, error) {
