@@ -35,11 +35,13 @@ func Register(name string, cfg Config) {
 // registered is the driver.
 type registered struct{ iso *Iso }
 
-// shared is the session of a data source name. Its fields are guarded by Iso.mu, but for lease and err, which ready guards.
+// shared is the session of a data source name. users is guarded by Iso.mu, what follows ready by that.
 type shared struct {
-	users int // open connectors that have connected
-	ready sync.Mutex
-	lease *lease.Lease
+	users  int // open connectors that have connected
+	ready  sync.Mutex
+	lease  *lease.Lease
+	opener driver.Connector // of the lease's connections
+	left   bool             // by its last user: a Connect that was on its way must not lease anything any more
 }
 
 // connector is one *sql.DB.
@@ -83,16 +85,29 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.ready.Lock()
-	if s.lease == nil {
-		s.lease, err = c.driver.iso.pool.Get(ctx, func(string, ...any) {})
-	}
-	l := s.lease
-	s.ready.Unlock()
+	opener, err := s.open(ctx, c.driver.iso)
 	if err != nil {
 		return nil, err
 	}
-	return l.Connector().Connect(ctx)
+	return opener.Connect(ctx)
+}
+
+// open leases what s stands on at the first call.
+func (s *shared) open(ctx context.Context, iso *Iso) (driver.Connector, error) {
+	s.ready.Lock()
+	defer s.ready.Unlock()
+	switch {
+	case s.left:
+		return nil, sql.ErrConnDone
+	case s.opener != nil:
+		return s.opener, nil
+	}
+	l, err := iso.pool.Get(ctx, func(string, ...any) {})
+	if err != nil {
+		return nil, err
+	}
+	s.lease, s.opener = l, l.Connector()
+	return s.opener, nil
 }
 
 // join makes the connector one of those that hold its name's session.
@@ -129,6 +144,7 @@ func (c *connector) Close() error {
 	}
 	s.ready.Lock()
 	defer s.ready.Unlock()
+	s.left = true
 	if s.lease == nil {
 		return nil
 	}

@@ -1,8 +1,11 @@
 package txiso_test
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -204,5 +207,32 @@ func TestAClosedDatabaseIsClosedAsDatabaseSQLSays(t *testing.T) {
 	}
 	if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
 		t.Log(err)
+	}
+}
+
+// database/sql closes a connector while its connections are being opened.
+func TestConnectingWhileTheDatabaseIsClosedHoldsNoSession(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	db := open(t, t.Name())
+	defer closeDB(t, db)
+	drv := db.Driver().(driver.DriverContext)
+	for range 200 {
+		connector, err := drv.OpenConnector(t.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var conn driver.Conn
+		var connecting sync.WaitGroup
+		connecting.Go(func() { conn, _ = connector.Connect(ctx) })
+		_ = connector.(io.Closer).Close() // database/sql would have closed the connection
+		connecting.Wait()
+		if conn == nil {
+			continue
+		}
+		if _, err := conn.(driver.ExecerContext).ExecContext(ctx, "SELECT 1", nil); err == nil {
+			t.Fatal("a connection works whose database is closed")
+		}
+		_ = conn.Close() // it was ended with its session
 	}
 }

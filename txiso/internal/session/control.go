@@ -39,7 +39,7 @@ func init() { sql.Register(controlDriver, registryDriver{}) }
 
 func newControl(ctx context.Context, s *Session) (*control, error) {
 	k := &control{s: s, id: fmt.Sprint(controlIDs.Add(1))}
-	warm, err := s.opener.Connect(ctx)
+	warm, err := s.connector(s.virtual).Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

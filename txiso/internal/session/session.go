@@ -54,18 +54,18 @@ type Session struct {
 	opts    Options
 	phys    *physical
 	virtual *pgx.ConnConfig // what virtual connections are opened with
-	opener  driver.Connector
 	control *control
 
 	life sync.Mutex // held while a lease or a level begins or ends; to be locked before mu
 
 	mu sync.Mutex // guards everything below, and every field of conn
 
-	err   error    // why the session is no longer usable; nil while it is
-	lost  []string // what this lease, or its innermost level, found to complain about
-	level *Nested  // the innermost level; nil if there is none
-	conns map[uint32]*conn
-	ids   uint32
+	err    error    // why the session is no longer usable; nil while it is
+	lost   []string // what this lease, or its innermost level, found to complain about
+	level  *Nested  // the innermost level; nil if there is none
+	leases uint64   // that have been started
+	conns  map[uint32]*conn
+	ids    uint32
 
 	// schedule.go: who may speak to the server, who listens, who waits
 	owner     *conn
@@ -136,7 +136,6 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	s.statements.init()
 	s.deferred.stale = true
 	s.virtual = s.virtualConfig(cfg)
-	s.opener = s.connector(s.virtual)
 	if s.control, err = newControl(ctx, s); err != nil {
 		phys.close()
 		return nil, err
@@ -153,12 +152,16 @@ func (s *Session) connector(cfg *pgx.ConnConfig) driver.Connector {
 // dead ones replaced. A new one would be no better here, because all share one connection to the server.
 func noPing(context.Context, stdlib.ShouldPingParams) bool { return false }
 
-// Config returns a configuration whose connections are virtual connections of this session. They work between Start and
-// End; whoever opens them must close them. Who changes it must change a copy.
-func (s *Session) Config() *pgx.ConnConfig { return s.virtual }
+// Config returns a configuration whose connections are virtual connections of this lease. They work until its End, and
+// none is opened in a later lease; whoever opens them must close them. Who changes it must change a copy.
+func (s *Session) Config() *pgx.ConnConfig {
+	cfg := *s.virtual
+	cfg.DialFunc = s.dialer()
+	return &cfg
+}
 
 // Connector is Config for database/sql.
-func (s *Session) Connector() driver.Connector { return s.opener }
+func (s *Session) Connector() driver.Connector { return s.connector(s.Config()) }
 
 // Start opens the outer transaction: go-txdb's BEGIN, which travels with the first statement that follows, so that
 // now() is the moment of that statement.
@@ -168,6 +171,7 @@ func (s *Session) Start() error {
 	s.lost = nil
 	s.strays = nil
 	s.journal.start()
+	s.leases++
 	s.mu.Unlock()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"strings"
 	"sync"
@@ -439,21 +440,40 @@ func TestALostServerIsNamed(t *testing.T) {
 
 func TestAConnectionOfATestThatHasEndedIsRefused(t *testing.T) {
 	s := open(t, session.Options{})
+	ctx := context.Background()
 	var conn *pgx.Conn
+	var cfg *pgx.ConnConfig
+	var connector driver.Connector
 	clean(t, s, func(*sql.DB) {
+		cfg, connector = s.Config(), s.Connector()
 		var err error
-		if conn, err = pgx.ConnectConfig(context.Background(), s.Config()); err != nil {
+		if conn, err = pgx.ConnectConfig(ctx, cfg); err != nil {
 			t.Fatal(err)
 		}
 	})
-	for _, when := range []string{"between tests", "during the next"} {
-		if _, err := conn.Exec(context.Background(), "INSERT INTO items VALUES (1, 'one')"); err == nil || !strings.Contains(err.Error(), "a test that has ended") && !conn.IsClosed() {
+	refused := func(when string) {
+		t.Helper()
+		if _, err := conn.Exec(ctx, "INSERT INTO items VALUES (1, 'one')"); err == nil || !strings.Contains(err.Error(), "a test that has ended") && !conn.IsClosed() {
 			t.Errorf("%s: %v", when, err)
 		}
+		const want = "txiso: this connection belongs to a test that has ended"
+		if _, err := pgx.ConnectConfig(ctx, cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("connecting %s: %v, want %s", when, err, want)
+		}
+		if _, err := connector.Connect(ctx); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("connecting by database/sql %s: %v, want %s", when, err, want)
+		}
 	}
-	if _, err := pgx.ConnectConfig(context.Background(), s.Config()); err == nil || !strings.Contains(err.Error(), "a test that has ended") {
-		t.Errorf("connecting between tests: %v", err)
+	refused("between tests")
+	if _, err := pgx.ConnectConfig(ctx, s.Config()); err == nil {
+		t.Error("a connection was opened between tests")
 	}
+	clean(t, s, func(db *sql.DB) {
+		refused("ahead of the next test's first statement")
+		exec(t, db, "INSERT INTO items VALUES (2, 'two')")
+		refused("during the next test")
+		expect(t, "items", value(t, db, countItems), "1")
+	})
 }
 
 // The statement that restores the modes of constraints is prepared where it is needed first. When that was behind a

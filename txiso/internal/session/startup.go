@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
@@ -23,7 +24,7 @@ const (
 // virtualConfig is cfg for connections that end in this process: no network, no TLS, nothing left to authenticate.
 func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	v := cfg.Copy()
-	v.DialFunc = s.dial
+	v.DialFunc = s.dial(0)
 	v.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	v.TLSConfig, v.Fallbacks = nil, nil
 	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
@@ -47,17 +48,27 @@ func fewer(capacity int) int {
 	return capacity
 }
 
-// dial is the pgconn.DialFunc of virtual connections.
-func (s *Session) dial(context.Context, string, string) (net.Conn, error) {
+// dialer is the pgconn.DialFunc of virtual connections of the lease that has been started last.
+func (s *Session) dialer() pgconn.DialFunc {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
+	return s.dial(s.leases)
+}
+
+// dial is the pgconn.DialFunc of virtual connections of a lease; that of go-txdb belongs to none, which 0 stands for. What a
+// test has left behind, a goroutine or a variable that holds its configuration, must not get into the next test.
+func (s *Session) dial(lease uint64) pgconn.DialFunc {
+	return func(context.Context, string, string) (net.Conn, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err != nil {
+			return nil, s.err
+		}
+		if s.control != nil && (lease != s.leases || !s.begun && !s.held) {
+			return nil, errClosed
+		}
+		return s.newConn(nil), nil
 	}
-	if !s.begun && !s.held && s.control != nil {
-		return nil, errClosed // no test is running in this session
-	}
-	return s.newConn(nil), nil
 }
 
 // newConn adds a virtual connection of a level. Caller must hold mu.
