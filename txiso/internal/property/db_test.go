@@ -246,7 +246,7 @@ func (c *dbClient) deallocate(o op) {
 }
 
 func (c *dbClient) cancel(o op) {
-	ctx, done := context.WithTimeout(c.ctx, cancelAfter)
+	ctx, done := c.untilAsleep(0)
 	defer done()
 	if o.Mode == "before" {
 		done()

@@ -125,7 +125,7 @@ func (c *pgxClient) interrupt(o op) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(cancelAfter):
+			case <-time.After(30 * time.Millisecond):
 				_ = c.conn.PgConn().CancelRequest(c.ctx)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -308,15 +307,16 @@ func (c *pgxClient) copyFrom(o op) {
 	c.rec.add("%d %s", n, errorString(err))
 }
 
-// cancelAfter is short, because it is waited for, and longer than anything but pg_sleep takes to begin.
-const cancelAfter = 30 * time.Millisecond
-
 // cancel runs a statement whose context ends before it, or during it when it sleeps.
 func (c *pgxClient) cancel(o op) {
 	if o.Mode == "" && c.conn != nil && c.conn.PgConn().TxStatus() == 'E' {
 		return // it does not get to sleep
 	}
-	ctx, done := context.WithTimeout(c.ctx, cancelAfter)
+	var pid uint32
+	if c.conn != nil {
+		pid = c.conn.PgConn().PID()
+	}
+	ctx, done := c.untilAsleep(pid)
 	defer done()
 	if o.Mode == "before" {
 		done()

@@ -17,7 +17,7 @@ const fixedSeeds = 40
 // TestSequences runs generated sequences: the fixed seeds, that of TXISO_PROPERTY_SEED, or random ones for the duration that
 // TXISO_PROPERTY gives.
 func TestSequences(t *testing.T) {
-	c := &comparison{plain: newPlain(t), isolated: &isolated{}}
+	c := newComparison(t)
 	if seed, err := strconv.ParseUint(os.Getenv("TXISO_PROPERTY_SEED"), 10, 64); err == nil {
 		c.check(t, seed)
 		return
@@ -34,7 +34,7 @@ func TestSequences(t *testing.T) {
 
 // TestKeptSequences runs what has differed once.
 func TestKeptSequences(t *testing.T) {
-	c := &comparison{plain: newPlain(t), isolated: &isolated{}}
+	c := newComparison(t)
 	for _, file := range kept(t, "testdata/*.json") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			q := readKept(t, file)
@@ -68,7 +68,7 @@ func readKept(t *testing.T, file string) (q sequence) {
 
 // TestPending runs what is known to differ and waits to be mended. It tells which are, and fails for none.
 func TestPending(t *testing.T) {
-	c := &comparison{plain: newPlain(t), isolated: &isolated{}}
+	c := newComparison(t)
 	for _, file := range kept(t, "testdata/pending/*.json") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			q := readKept(t, file)
@@ -84,6 +84,12 @@ func TestPending(t *testing.T) {
 type comparison struct {
 	plain, isolated world
 	useless         []outcome // sequences that hang on plain PostgreSQL
+}
+
+func newComparison(t *testing.T) *comparison {
+	t.Helper()
+	p := newPlain(t)
+	return &comparison{plain: p, isolated: &isolated{monitor: p}}
 }
 
 func (c *comparison) checkFor(t *testing.T, long time.Duration) {

@@ -175,6 +175,21 @@ func beginsTransaction(sql string) bool {
 	return strings.HasPrefix(sql, "begin") || strings.HasPrefix(sql, "start")
 }
 
+// untilAsleep is a context that ends when the server has come to a statement's pg_sleep.
+func (r *run) untilAsleep(pid uint32) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.w.asleep(ctx, pid)
+		cancel()
+	}()
+	return ctx, func() {
+		cancel()
+		<-stopped
+	}
+}
+
 // look records what is in the tables, on a connection that has nothing to do with the others.
 func (r *run) look(rec *record) {
 	conn, err := pgx.ConnectConfig(r.ctx, r.w.config())

@@ -20,6 +20,8 @@ type world interface {
 	db() *sql.DB
 	// left waits until the server has noticed that a connection was closed.
 	left(ctx context.Context, pid uint32)
+	// asleep waits until the backend of a connection sleeps, or any, if pid is 0.
+	asleep(ctx context.Context, pid uint32)
 	// end takes everything down and returns complaints.
 	end() []string
 }
@@ -62,14 +64,22 @@ func (p *plain) db() *sql.DB {
 
 // left waits for the end of one backend, or of all of them.
 func (p *plain) left(ctx context.Context, pid uint32) {
-	const others = `select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and $1 in (0, pid)`
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for n := 1; n > 0 && ctx.Err() == nil; time.Sleep(time.Millisecond) {
-		if err := p.monitor.QueryRow(ctx, others, int64(pid)).Scan(&n); err != nil {
-			return
-		}
-		if n == 0 {
+	p.await(ctx, "not exists (select from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() and $2 in (0, pid))", p.cfg.Database, pid)
+}
+
+func (p *plain) asleep(ctx context.Context, pid uint32) { p.awaitSleep(ctx, p.cfg.Database, pid) }
+
+func (p *plain) awaitSleep(ctx context.Context, database string, pid uint32) {
+	p.await(ctx, "exists (select from pg_stat_activity where datname = $1 and $2 in (0, pid) and wait_event = 'PgSleep')", database, pid)
+}
+
+// await waits until something about the backends of a database is true.
+func (p *plain) await(ctx context.Context, condition, database string, pid uint32) {
+	for reached := false; !reached && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		err := p.monitor.QueryRow(context.WithoutCancel(ctx), "select "+condition, database, int64(pid)).Scan(&reached)
+		p.mu.Unlock()
+		if err != nil {
 			return
 		}
 	}
@@ -85,8 +95,9 @@ func (p *plain) end() []string {
 
 // isolated is txiso, with a test of its own for each sequence.
 type isolated struct {
-	tb  *playedTB
-	cfg *pgx.ConnConfig
+	tb      *playedTB
+	cfg     *pgx.ConnConfig
+	monitor *plain // sees the backends of the whole server
 }
 
 func (w *isolated) open(context.Context) (err error) {
@@ -103,6 +114,9 @@ func (w *isolated) open(context.Context) (err error) {
 func (w *isolated) config() *pgx.ConnConfig      { return w.cfg.Copy() }
 func (w *isolated) db() *sql.DB                  { return iso.DB(w.tb) }
 func (w *isolated) left(context.Context, uint32) {} // the next statement must work at once
+func (w *isolated) asleep(ctx context.Context, _ uint32) {
+	w.monitor.awaitSleep(ctx, w.cfg.Database, 0)
+}
 func (w *isolated) end() []string {
 	w.tb.end()
 	return w.tb.told
