@@ -13,7 +13,7 @@ func generate(bytes []byte, sentences bool, version int) string {
 			b.WriteString(c.of(fragments))
 		}
 	}
-	if version < 16 { // not whitespace before
+	if version < 17 { // not whitespace before
 		return strings.ReplaceAll(b.String(), "\v", " ")
 	}
 	return b.String()

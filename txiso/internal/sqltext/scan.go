@@ -246,7 +246,7 @@ func (s *scanner) skipBlock() {
 	}
 }
 
-// isSpace includes \v, which is whitespace since PostgreSQL 16 and a syntax error before.
+// isSpace includes \v, which is whitespace since PostgreSQL 17 and a syntax error before.
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
