@@ -160,10 +160,10 @@ func TestTimeoutsOfIdleSessionsEndNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		exec(t, tx, "SET LOCAL idle_in_transaction_session_timeout = '10ms'")
+		exec(t, tx, "SET LOCAL idle_in_transaction_session_timeout = '500ms'")
 		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
-		time.Sleep(100 * time.Millisecond)
-		expect(t, "shown", value(t, tx, "SHOW idle_in_transaction_session_timeout"), "10ms")
+		time.Sleep(700 * time.Millisecond)
+		expect(t, "shown", value(t, tx, "SHOW idle_in_transaction_session_timeout"), "500ms")
 		if err := tx.Commit(); err != nil {
 			t.Error(err)
 		}
