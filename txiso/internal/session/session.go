@@ -130,6 +130,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 		opts:  opts,
 		phys:  phys,
 		conns: make(map[uint32]*conn),
+		ids:   lastPID,
 		names: newGuardNames(),
 		rbuf:  make([]byte, 16<<10),
 	}

@@ -588,3 +588,22 @@ func TestAStatementThatCannotBePreparedAgainSaysWhy(t *testing.T) {
 		}
 	})
 }
+
+// The ids of virtual connections began at 1, as those of processes do: on a server in a container
+// pg_terminate_backend(conn.PgConn().PID()) could end the connection of another test.
+func TestNobodyElsesBackendHasTheIDOfAVirtualConnection(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		conn, err := pgx.ConnectConfig(t.Context(), s.Config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		const lastOfLinux = 1 << 22
+		if pid := conn.PgConn().PID(); pid <= lastOfLinux {
+			t.Errorf("the process id is %d, which another process may have", pid)
+		}
+		expect(t, "terminated", value(t, db, "SELECT pg_terminate_backend($1)", int64(conn.PgConn().PID())), "false")
+		expect(t, "it lives", value(t, db, "SELECT 1"), "1")
+	})
+}

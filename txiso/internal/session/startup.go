@@ -19,6 +19,9 @@ const (
 	gssEncRequestCode = 80877104
 	// The server's own limit for a startup message (MAX_STARTUP_PACKET_LENGTH).
 	maxStartupLen = 10000
+	// Virtual connections have process ids behind the last that a system gives to a process (on Linux 2^22). Who ends what he
+	// takes for the backend of his own connection must not hit somebody else's.
+	lastPID = 1 << 30
 )
 
 // virtualConfig is cfg for connections that end in this process: no network, no TLS, nothing left to authenticate.
