@@ -367,7 +367,7 @@ func TestASuiteSurvivesARestartOfTheServer(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if said := readUntil(out, "test 9 runs"); said != "" {
+			if said := readUntil(out, "waits to be struck"); said != "" {
 				t.Fatalf("the process ended before:\n%s", said)
 			}
 			strike(t, server)
@@ -412,7 +412,10 @@ func runASuite(t *testing.T) {
 			theSame(t, db)
 			fmt.Printf("test %d runs\n", i)
 			execute(t, db, "SELECT pg_sleep(0.05)")
-			for i >= 9 && !isStruck() { // however long that takes
+			if i < 9 {
+				return
+			}
+			for fmt.Printf("test %d waits to be struck\n", i); !isStruck(); { // however long that takes
 				execute(t, db, "SELECT pg_sleep(0.05)")
 			}
 		})
