@@ -165,6 +165,27 @@ func TestABeginThatWaitsForItselfIsToldWhere(t *testing.T) {
 	})
 }
 
+// pgx closes a connection whose context has ended on a goroutine of its own. On a busy machine that came later than the quarter
+// of a second that a BEGIN of the same goroutine waits, as if it waited for itself.
+func TestABeginWaitsForATransactionWhoseContextHasEnded(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		w := dial(t, s)
+		w.answers("BEGIN")
+		if err := w.conn.SetDeadline(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(600*time.Millisecond, func() { w.conn.Close() })
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestABeginThatWaitsTooLongIsToldWhere(t *testing.T) {
 	s := open(t, session.Options{BeginTimeout: 50 * time.Millisecond})
 	clean(t, s, func(db *sql.DB) {

@@ -300,11 +300,15 @@ func (s *Session) waitLimit(c *conn) time.Time {
 		c.waitsSince = time.Now()
 	}
 	limit := s.opts.BeginTimeout
-	if !s.eligible(c) && c.site.sameGoroutine(s.tx.began) {
+	if !s.eligible(c) && c.site.sameGoroutine(s.tx.began) && !s.tx.owner.givenUp() {
 		limit = min(limit, selfBeginTimeout)
 	}
 	return c.waitsSince.Add(limit)
 }
+
+// givenUp reports that c's client has no time left, as after the end of a context: pgx closes the connection, on a goroutine of
+// its own.
+func (c *conn) givenUp() bool { return past(c.readDeadline) }
 
 // waitExpired gives up on what has waited long enough.
 func (s *Session) waitExpired(c *conn) bool {
