@@ -218,8 +218,8 @@ var contexts = []behaviour{
 	}, marks{}},
 	{"idle_in_transaction_session_timeout does not concern a connection outside transactions", func(e *Env) {
 		conn := e.SQLConn(e.DB())
-		e.Do(conn, "set idle_in_transaction_session_timeout = '50ms'")
-		time.Sleep(150 * time.Millisecond)
+		e.Do(conn, "set idle_in_transaction_session_timeout = '500ms'") // in force until the session has put it aside
+		time.Sleep(time.Second)
 		e.Do(conn, "insert into items values (1, 'a')")
 		e.Do(conn, "reset idle_in_transaction_session_timeout")
 		e.Show(conn, "select id from items")
@@ -228,8 +228,8 @@ var contexts = []behaviour{
 		conn := e.Conn(func(cfg *pgx.ConnConfig) { cfg.RuntimeParams["idle_session_timeout"] = "7min" })
 		const both = "select current_setting('idle_session_timeout'), current_setting('idle_in_transaction_session_timeout')"
 		e.Show(conn, both)
-		e.Do(conn, "set idle_in_transaction_session_timeout = '50ms'")
-		time.Sleep(100 * time.Millisecond)
+		e.Do(conn, "set idle_in_transaction_session_timeout = '500ms'")
+		time.Sleep(600 * time.Millisecond)
 		e.Show(conn, "show idle_in_transaction_session_timeout")
 		e.Show(conn, both, pgx.QueryExecModeSimpleProtocol)
 		tx, err := conn.Begin(e.Ctx)
