@@ -27,7 +27,8 @@ type Config struct {
 	// embedded server.
 	DSN string
 
-	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names and contents.
+	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names and contents. Migrations written
+	// in Go are refused: goose has them from a registry of the process, so those need a Migrator.
 	Migrations fs.FS
 
 	// Migrator makes the schema with another tool. Only one of Migrations and Migrator may be set.

@@ -44,6 +44,13 @@ func TestHomeThatIsAFile(t *testing.T) {
 	wantError(t, err, syscall.ENOTDIR, file, "TXISO_HOME")
 }
 
+// go test runs in the folder of each package, so each would have had a server of its own.
+func TestARelativeHomeIsRefused(t *testing.T) {
+	t.Setenv("TXISO_HOME", filepath.Join("some", "where"))
+	_, err := Start(t.Context(), Config{})
+	wantError(t, err, nil, "txiso: TXISO_HOME is", "set it to an absolute path")
+}
+
 func TestHomeOnAReadOnlyFileSystem(t *testing.T) {
 	home := publicDir(t)
 	if os.Geteuid() == 0 {

@@ -51,7 +51,18 @@ func (g gooseMigrator) files() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; check Config.Migrations", err)
 	}
-	return names, checkVersions(names)
+	return names, errors.Join(checkVersions(names), g.refuseGo())
+}
+
+// refuseGo refuses migrations written in Go, which would be missing: goose has those from a registry of the whole process.
+func (g gooseMigrator) refuseGo() error {
+	names, err := fs.Glob(g.fsys, "*.go")
+	for _, name := range names {
+		if _, numbered := goose.NumericComponent(name); numbered == nil && !strings.HasSuffix(name, "_test.go") {
+			return fmt.Errorf("%s is a migration written in Go, and Config.Migrations runs SQL files only; write it in SQL, or run all of them by a Config.Migrator", name)
+		}
+	}
+	return err
 }
 
 func checkVersions(names []string) error {

@@ -63,6 +63,7 @@ func TestMigrationsThatGooseCannotUse(t *testing.T) {
 		"in a folder":      {migrations("migrations/00001_a.sql", up), "pass fs.Sub(fsys, folder)"},
 		"without a number": {migrations("schema.sql", up), "no file at the root of the fs.FS is named like 00001_name.sql"},
 		"missing folder":   {os.DirFS(filepath.Join(t.TempDir(), "missing")), "reading the migrations: open ."},
+		"in Go":            {migrations("00001_a.sql", up, "00002_b.go", "package migrations", "00002_b_test.go", ""), "00002_b.go is a migration written in Go"},
 		"nil":              {nil, "set Config.Migrations"},
 	} {
 		t.Run(name, func(t *testing.T) {

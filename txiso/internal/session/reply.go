@@ -348,9 +348,10 @@ func (s *Session) errorResponse(m message) {
 		s.fail(fmt.Errorf("txiso: a statement of the session's own failed: %s", errorText(m)))
 		return
 	default:
+		m = s.hinted(m)
 		s.recordLate(m)
 		s.deliverHeld()
-		s.deliver(st.renamed(s.hinted(m)))
+		s.deliver(st.renamed(m))
 		if errorField(m.body(), 'C') == "0A000" {
 			s.statements.invalidate() // "cached plan must not change result type"
 		}

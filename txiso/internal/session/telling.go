@@ -127,7 +127,11 @@ func (e *entry) text() string {
 func (e *entry) result() string {
 	switch {
 	case e.failed:
-		return fmt.Sprintf("%s (SQLSTATE %s)", errorField(e.answer, 'M'), errorField(e.answer, 'C'))
+		told := fmt.Sprintf("%s (SQLSTATE %s)", errorField(e.answer, 'M'), errorField(e.answer, 'C'))
+		if hint := errorField(e.answer, 'H'); hint != "" { // pgx's Error() leaves it out
+			told += "; hint: " + hint
+		}
+		return told
 	case !e.answered && len(e.answer) == 0:
 		return "no answer yet"
 	case len(e.answer) == 0 && e.gone, len(e.answer) == 0 && e.kind != 'B':
