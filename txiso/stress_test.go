@@ -224,19 +224,19 @@ func TestProcessesKilledInManyRuns(t *testing.T) {
 	runChild(t, "use a database")
 	observer := connect(t, home.status().DSN)
 	leased := watchLeases(t, home.status().DSN)
-	most := 0
-	for range longer(4, 100) {
+	most, runs := 0, 0
+	for began := time.Now(); runs < longer(4, 100) && time.Since(began) < 12*time.Minute; runs++ { // fewer where a machine is slow
 		killSome(t, processes, atOnce)
 		awaitNoKeeper(t, observer)
 		most = max(most, len(databases(t, observer, "txiso_"))-1)
 	}
 	expectAllUsedAgain(t, observer)
 	all, spare := workers(t, observer), spares(t, observer)
-	t.Logf("%d databases remain, %d of them spare; at most there were %d after a run, and at least %d leased at once", len(all), len(spare), most, leased())
+	t.Logf("after %d runs %d databases remain, %d of them spare; at most there were %d after a run, and at least %d leased at once", runs, len(all), len(spare), most, leased())
 	if used := len(all) - len(spare); used > processes*atOnce {
 		t.Errorf("%d worker databases for %d tests at once", used, processes*atOnce)
 	}
-	if len(all) > leased() {
+	if longer(0, 1) == 1 && len(all) > leased() { // in a few runs nobody may have looked at the right moment
 		t.Errorf("%d databases remain, although %d were leased at once", len(all), leased())
 	}
 	if n := lines(t, os.Getenv(childLog)); n != 1 {
@@ -254,7 +254,7 @@ func watchLeases(t *testing.T, dsn string) (most func() int) {
 	seen := make(chan int, 1)
 	go func() {
 		most := 0
-		for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) { // each look is a connection
 			report, err := provision.Inspect(ctx, dsn)
 			if err != nil {
 				continue
