@@ -7,6 +7,7 @@ import "time"
 const BigTemplate = bigTemplate
 
 var (
+	LockKey      = lockKey
 	Strategy     = strategy
 	MajorVersion = majorVersion
 )

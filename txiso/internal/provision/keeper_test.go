@@ -9,10 +9,17 @@ import (
 	"github.com/txiso/txiso-go/txiso/internal/provision"
 )
 
-// endKeeper terminates the connection that holds a template, as a restart of the server does.
+// endKeeper terminates the connection that holds p's template, as a restart of the server does. It is known by its lock: what it
+// has said last may be about any database.
 func endKeeper(t *testing.T, p *provision.Provisioner) {
 	t.Helper()
-	execute(t, server(t), fmt.Sprintf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'txiso keeper %d %%' AND query LIKE '%%%s%%'", os.Getpid(), p.Template()))
+	key := uint64(provision.LockKey(p.Template()))
+	ended, err := server(t).Exec(cleanup(t), fmt.Sprintf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity JOIN pg_locks USING (pid) "+
+		"WHERE application_name LIKE 'txiso keeper %d %%' AND locktype = 'advisory' AND classid = %d AND objid = %d AND objsubid = 1 AND granted",
+		os.Getpid(), uint32(key>>32), uint32(key)))
+	if err != nil || ended.RowsAffected() != 1 {
+		t.Fatalf("%s had %d keepers: %v", p.Template(), ended.RowsAffected(), err)
+	}
 }
 
 func TestLostKeeperLosesTheLeases(t *testing.T) {
