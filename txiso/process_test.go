@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -220,16 +219,7 @@ func expectAllUsed(t *testing.T, home *embedded) {
 	if len(before) > 4 {
 		t.Errorf("every run makes another database: %v", before)
 	}
-	for deadline := time.Now().Add(time.Minute); ; {
-		runChild(t, "use a database")
-		clones := len(databases(t, observer, "txiso_")) - 1 - len(before)
-		if clones == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d clones of killed processes are not collected", clones)
-		}
-	}
+	expectAllUsedAgain(t, observer)
 	_ = observer.Close(context.Background())
 }
 

@@ -323,12 +323,12 @@ func expectAllUsedAgain(t *testing.T, observer *pgx.Conn) {
 	for deadline := time.Now().Add(time.Minute); ; {
 		runChild(t, "use a database")
 		awaitNoKeeper(t, observer)
-		all, used := len(databases(t, observer, "txiso_")), len(workers(t, observer))
-		if all == used+1 {
+		all, used := databases(t, observer, "txiso_"), workers(t, observer)
+		if len(all) == len(used)+1 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d databases of killed processes are not collected", all-used-1)
+			t.Fatalf("databases of killed processes are not collected: %v are more than the template and %v", all, used)
 		}
 	}
 }
