@@ -435,6 +435,26 @@ var sessionState = []behaviour{
 		e.Show(two, "select v from t")
 		e.Do(two, "create temp table t (w text)")
 	}, marks{}},
+	{"temporary tables end with their connection", func(e *Env) {
+		for range 2 {
+			conn := e.Conn()
+			e.Do(conn, "create temp table t (v int primary key deferrable initially deferred)")
+			e.Do(conn, "create temp view w as select v from t")
+			e.Do(conn, "insert into t values ($1)", 1)
+			e.Show(conn, "select v from w")
+			e.Err("close", conn.Close(e.Ctx))
+		}
+		e.Show(e.Conn(), "select v from t")
+	}, marks{native: true}},
+	{"names of PREPARE end with their connection", func(e *Env) {
+		for range 2 {
+			conn := e.Conn()
+			e.Do(conn, "prepare p as select 1")
+			e.Show(conn, "execute p")
+			e.Err("close", conn.Close(e.Ctx))
+		}
+		e.Show(e.Conn(), "execute p")
+	}, marks{native: true}},
 	{"a temporary table hides a table", func(e *Env) {
 		conn := e.SQLConn(e.DB())
 		e.Show(conn, "select count(*) from items where $1", true)

@@ -41,6 +41,8 @@ type conn struct {
 	portals    map[string]*portal // by the name the client uses
 	portal     portal             // the unnamed one
 	cursors    []string           // it has declared WITH HOLD
+	temporary  []string           // tables, views and sequences it has created, by the look of it
+	prepared   []string           // statements it has prepared by SQL's PREPARE
 	zombie     bool               // its failed app transaction has been undone already, see transaction.go
 	chained    sqltext.Mode       // what that has left for AND CHAIN
 	waitsSince time.Time          // when its BEGIN began to wait
@@ -133,6 +135,7 @@ func (c *conn) close(why error) {
 	c.closed = why
 	c.s.leave(c)
 	c.leavePortals()
+	c.orphan()
 	c.s.interrupt(c)
 	delete(c.s.conns, c.id)
 	c.s.keepBuffers(c)

@@ -253,7 +253,7 @@ func (s *Session) sendReset() {
 	s.ddl, s.prepared, s.temporary = false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()
-	s.portals = serverPortals{}
+	s.portals, s.orphans = serverPortals{}, nil
 }
 
 func (s *Session) sendRollback() {

@@ -66,6 +66,7 @@ func (s *Session) ready(c *conn) {
 	}
 	s.closeForeign()
 	s.closePortals()
+	s.dropOrphans()
 	s.modes(c) // of who spoke last: the server has not told yet what it will
 	if s.settings.of != c || s.settings.renew != nil {
 		s.adopt(c)

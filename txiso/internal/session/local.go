@@ -17,6 +17,7 @@ func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 		s.noteSettings(st)
 		s.noteLocal(c, st)
 		s.noteTemporary(c, st)
+		c.noteOwn(st)
 	}
 }
 

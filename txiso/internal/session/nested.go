@@ -108,6 +108,7 @@ func (s *Session) cover(ctx context.Context, outer *Nested, names Names) (*Neste
 	case s.tx.owner != nil:
 		return nil, fmt.Errorf("txiso: %s cannot be nested in %s while the transaction begun at %v is open; commit it or roll it back first", names.inner(), names.outer(), s.tx.began)
 	}
+	s.dropOrphans() // which the end of the level would bring back
 	n := &Nested{s: s, outer: outer, names: names, lost: s.lost, prepares: s.prepares, statements: s.journal.n}
 	s.level, s.lost = n, nil
 	s.wakeAll()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,6 +89,7 @@ type Session struct {
 	settings   settings
 	locals     int // transactions that have used SET LOCAL
 	temporary  temporary
+	orphans    []*conn // orphans.go: closed connections that have left something
 	statements statementCache
 	portals    serverPortals
 	deferred   deferredConstraints
@@ -248,6 +250,7 @@ func (s *Session) hangUp(within time.Duration, level *Nested) error {
 			c.close(errClosed)
 		}
 	}
+	s.orphans = slices.DeleteFunc(s.orphans, level.has) // what they have left is about to be undone
 	return s.drain(within)
 }
 

@@ -31,6 +31,9 @@ type Statement struct {
 	// Default is true for Set when the parameter gets its default: RESET, or SET ... TO DEFAULT.
 	Default bool
 
+	// Temporary is true for the CREATE of a temporary table, view or sequence.
+	Temporary bool
+
 	// OnCommit is set for the CREATE TABLE of a temporary table, IfNotExists with its IF NOT EXISTS.
 	OnCommit    OnCommit
 	IfNotExists bool
@@ -42,7 +45,7 @@ type Statement struct {
 	// both cut at 63 bytes. It is the savepoint of Savepoint, Release and RollbackTo; the statement of Prepare, Execute and Deallocate; the
 	// cursor of Declare and Close; the channel of Listen, Unlisten and Notify; the parameter of Set, in lower case and with its real name
 	// (SET TIME ZONE is "timezone"); the object of Discard ("all", "plans", "sequences", "temp"); the global transaction id of
-	// PrepareTransaction, CommitPrepared and RollbackPrepared; the snapshot of SET TRANSACTION SNAPSHOT; a temporary table that is created. It may share memory with the string.
+	// PrepareTransaction, CommitPrepared and RollbackPrepared; the snapshot of SET TRANSACTION SNAPSHOT; a temporary table, view or sequence that is created. It may share memory with the string.
 	Name string
 }
 

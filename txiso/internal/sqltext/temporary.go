@@ -10,12 +10,15 @@ const (
 	DropTable                    // ON COMMIT DROP
 )
 
-// create reads what follows CREATE, if that is a temporary table: its name, and what a commit does to it.
+// create reads what follows CREATE, if that is a temporary table, view or sequence: its name, and what a commit does to a table.
 func (p *parser) create() Statement {
 	st := Statement{Kind: DDL}
+	p.words("or", "replace")
 	p.oneOf("global", "local")
 	temporary := p.oneOf("temp", "temporary")
-	if !p.words("table") {
+	p.words("recursive")
+	table := p.words("table")
+	if !table && !p.oneOf("view", "sequence") {
 		return st
 	}
 	ifNotExists := p.words("if", "not", "exists")
@@ -25,7 +28,10 @@ func (p *parser) create() Statement {
 		name, ok = p.name()
 	}
 	if ok && temporary {
-		st.Name, st.OnCommit, st.IfNotExists = name, p.onCommit(), ifNotExists
+		st.Name, st.Temporary = name, true
+	}
+	if st.Temporary && table {
+		st.OnCommit, st.IfNotExists = p.onCommit(), ifNotExists
 	}
 	return st
 }

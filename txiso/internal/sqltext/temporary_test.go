@@ -17,7 +17,14 @@ func TestTemporaryTables(t *testing.T) {
 		want table
 	}{
 		{"CREATE TABLE t (a int) ON COMMIT DROP", table{}}, // the server refuses it
-		{"CREATE TEMP VIEW v AS SELECT 1", table{}},
+		{"CREATE TEMP VIEW v AS SELECT 1", table{name: "v"}},
+		{"create or replace local temporary view V as select 1", table{name: "v"}},
+		{"create temp recursive view v (n) as select 1", table{name: "v"}},
+		{"create view pg_temp.v as select 1", table{name: "v"}},
+		{"create temp sequence if not exists s", table{name: "s"}},
+		{"create view v as select 1", table{}},
+		{"create sequence temp", table{}},
+		{"create temp", table{}},
 		{"CREATE TEMP TABLE select (a int) ON COMMIT DROP", table{}},
 		{"ALTER TABLE t ADD a int", table{}},
 		{"create temp table t (a int)", table{"t", sqltext.PreserveRows, false}},
@@ -36,7 +43,7 @@ func TestTemporaryTables(t *testing.T) {
 		{"create temp table t on/**/commit--\ndelete rows as table x with no data", table{"t", sqltext.DeleteRows, false}},
 	} {
 		st := sqltext.Statements(nil, c.sql)[0]
-		if got := (table{st.Name, st.OnCommit, st.IfNotExists}); got != c.want || st.Kind != sqltext.DDL {
+		if got := (table{st.Name, st.OnCommit, st.IfNotExists}); got != c.want || st.Kind != sqltext.DDL || st.Temporary != (c.want.name != "") {
 			t.Errorf("%q: got %v %+v, want %+v", c.sql, st.Kind, got, c.want)
 		}
 	}
