@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -164,15 +165,31 @@ func (c *cluster) run(ctx context.Context) error {
 	}
 	if err := c.guard(ctx); err != nil {
 		l.abandon()
-		return err
+		return &unguardedStart{err}
 	}
 	return l.keep()
 }
 
-// isBroken tells if a data directory is to blame for the error that starting it gave.
+// unguardedStart is a server that has started, but does not run the watchdog.
+type unguardedStart struct{ error }
+
+func (e *unguardedStart) Unwrap() error { return e.error }
+
+// isBroken tells if a data directory is to blame for the error that starting it gave: its server has ended, or does not do what any other
+// does. New data would be of no help to who cannot start a program or write a file, nor to a machine that lacks something.
 func (c *cluster) isBroken(ctx context.Context, err error) bool {
 	var failed *failedStart
-	return err != nil && ctx.Err() == nil && !(errors.As(err, &failed) && diskFull(failed.log) != nil)
+	var unguarded *unguardedStart
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return false
+	case errors.As(err, &failed):
+		return diskFull(failed.log) == nil && !lacksMemory(failed.log)
+	case errors.As(err, &unguarded):
+		var pgErr *pgconn.PgError
+		return !errors.As(err, &pgErr) || !strings.HasPrefix(pgErr.Code, "53") // insufficient resources
+	}
+	return false
 }
 
 // patience is how long a server may be in a state before its processes are killed. Recovery is the long one.

@@ -311,6 +311,28 @@ func TestBrokenDataDirectoryIsRebuilt(t *testing.T) {
 	}
 }
 
+// Any error on the way to a server cost the data, though new data was no help and what was in it had to be migrated again.
+func TestDataThatIsNotToBlameIsKept(t *testing.T) {
+	h := newHome(t)
+	h.start()
+	if err := Stop(t.Context(), h.config()); err != nil {
+		t.Fatal(err)
+	}
+	log := h.cluster().logFile()
+	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), h.config())
+	wantError(t, err, nil, log, "set TXISO_HOME")
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, h.start())
+	if n := h.created.Load(); n != 1 {
+		t.Errorf("%d data directories created, want 1", n)
+	}
+}
+
 func truncateAll(dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	for _, f := range files {
