@@ -308,6 +308,14 @@ func (s *Session) internalQuery(sql string) {
 	s.forgetUnnamed()
 }
 
+// untimed sends a statement of the session's own that no statement_timeout of the test may end: outside a guard, what fails takes
+// everything with it. The timeout of a statement begins with it, in a string of several, too.
+func (s *Session) untimed(sql string) {
+	s.internalQuery("SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
+		"pg_catalog.set_config('statement_timeout', '0', false);" + sql +
+		";SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)")
+}
+
 // forgetUnnamed is called for every Query: the server drops its unnamed statement and portal.
 func (s *Session) forgetUnnamed() {
 	s.statements.unnamed = nil

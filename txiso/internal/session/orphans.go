@@ -58,7 +58,7 @@ func (s *Session) dropOrphans() {
 		return
 	}
 	s.closeGuard() // so that a return to the next one does not bring them back
-	s.internalQuery(dropOrphansSQL(temporary, prepared))
+	s.untimed(dropOrphansSQL(temporary, prepared))
 	s.ddl = true
 	s.forgetSchema()
 }

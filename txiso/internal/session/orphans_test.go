@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"testing"
 	"time"
 
@@ -97,6 +98,23 @@ func TestATemporaryTableGoesBehindTheTransactionThatIsOpen(t *testing.T) {
 		}
 		exec(t, db, "CREATE TEMP TABLE batch (w text)")
 		expect(t, "committed", value(t, db, "SELECT count(*) FROM items"), "2")
+	})
+}
+
+// Dropping takes its time, and the timeout of the connection that is gone is still in force.
+func TestAStatementTimeoutDoesNotEndTheDropOfTemporaryTables(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "INSERT INTO items VALUES (1, 'a')")
+		own := stdlib.OpenDB(*s.Config())
+		for i := range 100 {
+			exec(t, own, fmt.Sprintf("CREATE TEMP TABLE t%d (v serial PRIMARY KEY)", i))
+		}
+		exec(t, own, "SET statement_timeout = 1")
+		own.Close()
+		expect(t, "left", value(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), "0")
+		expect(t, "the row", value(t, db, "SELECT name FROM items"), "a")
+		expect(t, "the timeout", value(t, db, "SHOW statement_timeout"), "0")
 	})
 }
 

@@ -51,7 +51,7 @@ func (s *Session) commitTemporary() {
 	for i, name := range s.temporary.tables {
 		names[i] = strings.ReplaceAll(literal(name), "$", `\x24`) // of the quotes around the block
 	}
-	s.internalQuery(fmt.Sprintf(commitTemporary, strings.Join(names, ","), onCommitSetting))
+	s.untimed(fmt.Sprintf(commitTemporary, strings.Join(names, ","), onCommitSetting))
 }
 
 // The tables of each kind go together, because they may refer to each other.
