@@ -38,6 +38,7 @@ var limits = map[string]string{
 	"PREPARE and EXECUTE as SQL":                                                    oneBackend,
 	"statements prepared by SQL and by the protocol are the same":                   oneBackend,
 	"a statement of another connection is not found":                                oneBackend,
+	"pg_prepared_statements lists the connection's own":                             oneBackend,
 }
 
 const (

@@ -446,6 +446,14 @@ var sessionState = []behaviour{
 		}
 		e.Show(e.Conn(), "select v from t")
 	}, marks{native: true}},
+	{"pg_prepared_statements lists the connection's own", func(e *Env) {
+		other, conn := e.Conn(), e.Conn()
+		_, err := other.Prepare(e.Ctx, "mine", "select 1")
+		e.Must("prepare", err)
+		e.Show(conn, "select count(*) from pg_prepared_statements where statement = $1", "select 1")
+		e.Err("deallocate", other.Deallocate(e.Ctx, "mine"))
+		e.Show(other, "select count(*) from pg_prepared_statements where statement = $1", "select 1")
+	}, marks{native: true}},
 	{"names of PREPARE end with their connection", func(e *Env) {
 		for range 2 {
 			conn := e.Conn()

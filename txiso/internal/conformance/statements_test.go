@@ -82,7 +82,7 @@ var rowsAndTypes = []behaviour{
 		e.Must("made", db.QueryRowContext(e.Ctx, "select repeat('x', 5000000)").Scan(&back))
 		e.Log("%d", len(back))
 		e.Show(db, "select 1")
-	}, marks{}},
+	}, marks{racy: true}},
 	{"rows that are closed early", func(e *Env) {
 		db := e.DB()
 		for range 5 {
@@ -92,7 +92,7 @@ var rowsAndTypes = []behaviour{
 			e.Err("close", rows.Close())
 		}
 		e.Show(db, "select 1")
-	}, marks{}},
+	}, marks{racy: true}},
 	{"rows left open in a transaction", func(e *Env) {
 		conn := e.Conn()
 		tx, err := conn.Begin(e.Ctx)
