@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -49,6 +50,13 @@ func connectAdvice(ctx context.Context, base *pgx.ConnConfig, err error) string 
 		return "raise max_connections of the server (or the role's connection limit), or run fewer tests at once with go test -p and -parallel"
 	case cannotConnectNow:
 		return "wait until the server has started"
+	}
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case strings.Contains(err.Error(), "server refused TLS connection"): // pgconn's words
+		return "the server has no TLS: put sslmode=prefer or sslmode=disable into the DSN (Config.DSN or TXISO_DSN), or turn ssl on there"
+	case errors.As(err, &certificate):
+		return "name the server's certificate authority by sslrootcert in the DSN (Config.DSN or TXISO_DSN), or put sslmode=require there"
 	}
 	if ctx.Err() != nil {
 		return "give the test more time"

@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -88,6 +89,18 @@ func TestHostThatRefuses(t *testing.T) {
 	t.Parallel()
 	err := openError(t, "host=/nonexistent user=u password=s3cret dbname=d")
 	mustContain(t, err, "failed to connect", "check that the server runs")
+}
+
+// The advice was to check host and port, which were right.
+func TestServerWithoutTLS(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(conn net.Conn) {
+		if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil { // SSLRequest (manual, 55.2.10)
+			_, _ = conn.Write([]byte("N"))
+		}
+	})
+	err := openError(t, address+" user=u password=s3cret dbname=d sslmode=require")
+	mustContain(t, err, "server refused TLS connection", "sslmode=prefer")
 }
 
 func TestWrongPassword(t *testing.T) {
