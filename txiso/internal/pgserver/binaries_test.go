@@ -135,12 +135,15 @@ func TestBinariesThatCannotBeUsed(t *testing.T) {
 	}
 	writeScript(t, filepath.Join(base, "broken", "initdb"), "")
 	writeScript(t, filepath.Join(base, "broken", "postgres"), "echo 'libpq.so.5: cannot open shared object file' >&2; exit 127")
+	writeScript(t, filepath.Join(base, "silent", "initdb"), "")
+	writeScript(t, filepath.Join(base, "silent", "postgres"), "exit 3")
 	writeScript(t, filepath.Join(base, "strange", "initdb"), "")
 	writeScript(t, filepath.Join(base, "strange", "postgres"), "echo hello")
 	for dir, texts := range map[string][]string{
 		"old":     {"PostgreSQL 13.22, older than 14"},
 		"half":    {"initdb: no such file"},
-		"broken":  {"exit status 127", "libpq.so.5: cannot open shared object file"},
+		"broken":  {"exit status 127: libpq.so.5: cannot open shared object file: set TXISO_POSTGRES_BIN"},
+		"silent":  {"exit status 3: set TXISO_POSTGRES_BIN"},
 		"strange": {`says "hello"`},
 		"missing": {"no such file"},
 	} {

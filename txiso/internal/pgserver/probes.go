@@ -64,8 +64,10 @@ func (p *probes) run(ctx context.Context, program, arg string) (string, error) {
 	switch {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s %s: %w", program, arg, context.Cause(ctx))
+	case err != nil && strings.TrimSpace(stderr.String()) == "":
+		return "", fmt.Errorf("%s %s: %w", program, arg, err)
 	case err != nil:
-		return "", fmt.Errorf("%s %s: %w %s", program, arg, err, lastLines(stderr.Bytes(), 1))
+		return "", fmt.Errorf("%s %s: %w: %s", program, arg, err, lastLines(stderr.Bytes(), 1))
 	}
 	return strings.TrimSpace(string(out)), nil
 }
