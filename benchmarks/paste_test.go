@@ -20,7 +20,7 @@ func TestBenchmarksArePastedIntoTheirSection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"a\n<!-- price: begin -->\n", "| `Test/work=insert-2` | 12 | txiso/floor 1.08 |", "<!-- price: end -->\nz\n"} {
+	for _, part := range []string{"a\n<!-- price: begin -->\n", "| `Test/work=insert` | 12 | txiso/floor 1.08 |", "<!-- price: end -->\nz\n"} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("got %s\nwithout %s", text, part)
 		}
@@ -35,17 +35,45 @@ func TestWhatCannotBePasted(t *testing.T) {
 	if err := os.WriteFile(readme, []byte("no section\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct{ name, readme, in, want string }{
-		{"no README", "", "", "-paste needs -readme"},
-		{"no benchmark", readme, "PASS\n", "no benchmark on standard input"},
-		{"no section", readme, "BenchmarkX 1 2 ns/op\n", "add the two lines"},
+	const line = "BenchmarkTest/work=insert/schema=plain/workers=1-2 1 2 txiso/floor\n"
+	tests := []struct{ name, section, readme, in, want string }{
+		{"no README", "price", "", "", "-paste needs -readme"},
+		{"no benchmark", "price", readme, "PASS\n", "no benchmark on standard input"},
+		{"no section", "price", readme, line, "add the two lines"},
+		{"unknown section", "prices", readme, line, `does not know the section "prices"`},
+		{"no figure", "numbers", readme, line, "no figure txdb/floor of BenchmarkTest/work=insert/schema=plain/workers=1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := paste(tt.readme, "price", strings.NewReader(tt.in))
+			err := paste(tt.readme, tt.section, strings.NewReader(tt.in))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheNumbersOfTheProjectsREADME(t *testing.T) {
+	readme := filepath.Join(t.TempDir(), "README.md")
+	if err := os.WriteFile(readme, []byte("<!-- numbers: begin -->\n<!-- numbers: end -->\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var in strings.Builder
+	for _, h := range headlines {
+		in.WriteString("Benchmark" + h.benchmark + "-16 9 1.077 txiso/floor 40.7 txdb/floor\n")
+	}
+	in.WriteString("BenchmarkSelect1/workers=1 9 0.981 txiso/pgx\nBenchmarkConnections-16 1 2 connections/1000-tests\n" +
+		"BenchmarkFirstDatabase-16 5 17.2 running-ms 73 stopped-ms 840 nothing-ms 650 byhand-ms\n")
+	if err := paste(readme, "numbers", strings.NewReader(in.String())); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"| a test with one insert | 1.08 × floor | 41 × |", "| 0.98 × plain pgx |", "takes 17 ms when the server runs, 73 ms"} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("got %s\nwithout %s", text, part)
+		}
 	}
 }
