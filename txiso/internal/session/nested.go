@@ -163,13 +163,16 @@ func (n *Nested) dial(context.Context, string, string) (net.Conn, error) {
 }
 
 // has reports whether a connection belongs to n or to a level inside it. All belong to nil.
-func (n *Nested) has(c *conn) bool {
-	for level := c.level; level != nil; level = level.outer {
-		if level == n {
+func (n *Nested) has(c *conn) bool { return n == nil || c.level.inside(n) }
+
+// inside reports whether n is a level that is outer or inside that. All are inside nil, which is no level itself.
+func (n *Nested) inside(outer *Nested) bool {
+	for ; n != nil; n = n.outer {
+		if n == outer || outer == nil {
 			return true
 		}
 	}
-	return n == nil
+	return false
 }
 
 // covered reports that c belongs to a level which has another one on top of it.

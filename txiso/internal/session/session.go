@@ -65,6 +65,7 @@ type Session struct {
 	lost   []string // what this lease, or its innermost level, found to complain about
 	level  *Nested  // the innermost level; nil if there is none
 	leases uint64   // that have been started
+	ending bool     // the last of them takes no more connections
 	conns  map[uint32]*conn
 	ids    uint32
 
@@ -175,6 +176,7 @@ func (s *Session) Start() error {
 	s.strays = nil
 	s.journal.start()
 	s.leases++
+	s.ending = false
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -241,10 +243,14 @@ func (s *Session) lose(format string, args ...any) {
 }
 
 // hangUp closes the virtual connections of a level and of those inside it, nil being this lease, and waits until the server
-// has nothing to say any more.
+// has nothing to say any more. No other one is opened meanwhile, by a goroutine of the test that goes on.
 func (s *Session) hangUp(within time.Duration, level *Nested) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ending = s.ending || level == nil
+	for above := s.level; above.inside(level); above = above.outer {
+		above.over = true
+	}
 	for _, c := range s.conns {
 		if c != s.control.conn && level.has(c) {
 			c.close(errClosed)

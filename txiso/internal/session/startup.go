@@ -67,7 +67,7 @@ func (s *Session) dial(lease uint64) pgconn.DialFunc {
 		if s.err != nil {
 			return nil, s.err
 		}
-		if s.control != nil && (lease != s.leases || !s.begun && !s.held) {
+		if s.control != nil && (lease != s.leases || s.ending || !s.begun && !s.held) {
 			return nil, errClosed
 		}
 		return s.newConn(nil), nil
