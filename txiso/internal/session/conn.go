@@ -41,7 +41,7 @@ type conn struct {
 	portals    map[string]*portal // by the name the client uses
 	portal     portal             // the unnamed one
 	cursors    []string           // it has declared WITH HOLD
-	temporary  []string           // tables, views and sequences it has created, by the look of it
+	temporary  bool               // it has created something temporary, by the look of it
 	prepared   []string           // statements it has prepared by SQL's PREPARE
 	zombie     bool               // its failed app transaction has been undone already, see transaction.go
 	chained    sqltext.Mode       // what that has left for AND CHAIN

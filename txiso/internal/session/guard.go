@@ -308,12 +308,14 @@ func (s *Session) internalQuery(sql string) {
 	s.forgetUnnamed()
 }
 
-// untimed sends a statement of the session's own that no statement_timeout of the test may end: outside a guard, what fails takes
-// everything with it. The timeout of a statement begins with it, in a string of several, too.
-func (s *Session) untimed(sql string) {
+// unhindered sends a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
+// does: outside a guard, what fails takes everything with it. The timeout of a statement begins with it, in a string of several, too.
+func (s *Session) unhindered(sql string) {
 	s.internalQuery("SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
-		"pg_catalog.set_config('statement_timeout', '0', false);" + sql +
-		";SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)")
+		"pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), " +
+		"pg_catalog.set_config('statement_timeout', '0', false), pg_catalog.set_config('role', 'none', false);" + sql +
+		";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false), " +
+		"pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)")
 }
 
 // forgetUnnamed is called for every Query: the server drops its unnamed statement and portal.

@@ -17,7 +17,7 @@ func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 		s.noteSettings(st)
 		s.noteLocal(c, st)
 		s.noteTemporary(c, st)
-		c.noteOwn(st)
+		c.noteNames(st)
 	}
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
@@ -9,29 +10,22 @@ import (
 
 // Temporary tables, views and sequences end with the connection that has created them, and so do the names of PREPARE. The server
 // would keep them until the end of its own connection, so the session drops what a closed one has left ahead of the next
-// statement outside an app transaction. It goes by the text of the statements: what functions have created stays for the rest of
-// the test.
+// statement outside an app transaction. Whose something is was noted with its CREATE, in a setting, because settings are
+// rolled back with what is created: what functions have created stays for the rest of the test.
 
-// noteOwn is called ahead of a statement of c.
-func (c *conn) noteOwn(st sqltext.Statement) {
+// noteNames is called ahead of a statement of c. Names of PREPARE are rolled back with nothing.
+func (c *conn) noteNames(st sqltext.Statement) {
 	switch {
-	case st.Temporary:
-		c.temporary = withName(c.temporary, st.Name)
-	case st.Kind == sqltext.Prepare:
-		c.prepared = withName(c.prepared, st.Name)
+	case st.Kind == sqltext.Prepare && !slices.Contains(c.prepared, st.Name):
+		c.prepared = append(c.prepared, strings.Clone(st.Name))
+	case st.Kind == sqltext.Deallocate:
+		c.prepared = slices.DeleteFunc(c.prepared, func(name string) bool { return st.All || name == st.Name })
 	}
-}
-
-func withName(names []string, name string) []string {
-	if slices.Contains(names, name) {
-		return names
-	}
-	return append(names, strings.Clone(name))
 }
 
 // orphan is called when c is closed.
 func (c *conn) orphan() {
-	if c.temporary != nil || c.prepared != nil {
+	if c.temporary || len(c.prepared) > 0 {
 		c.s.orphans = append(c.s.orphans, c)
 	}
 }
@@ -42,33 +36,33 @@ func (s *Session) dropOrphans() {
 	if len(s.orphans) == 0 || s.guard == guardRunning {
 		return
 	}
-	var temporary, prepared []string
+	var owners, prepared []string
 	s.orphans = slices.DeleteFunc(s.orphans, func(c *conn) bool {
 		if s.covered(c) {
 			return false
 		}
-		temporary, prepared = append(temporary, c.temporary...), append(prepared, c.prepared...)
+		owners, prepared = append(owners, strconv.FormatUint(uint64(c.id), 10)), append(prepared, c.prepared...)
 		return true
 	})
-	for _, c := range s.conns { // has, or has found out that another's is in its way
-		temporary = slices.DeleteFunc(temporary, func(name string) bool { return slices.Contains(c.temporary, name) })
-		prepared = slices.DeleteFunc(prepared, func(name string) bool { return slices.Contains(c.prepared, name) })
-	}
-	if len(temporary)+len(prepared) == 0 {
+	if len(owners) == 0 {
 		return
 	}
+	for _, c := range s.conns { // has it, or has found out that another's is in its way
+		prepared = slices.DeleteFunc(prepared, func(name string) bool { return slices.Contains(c.prepared, name) })
+	}
 	s.closeGuard() // so that a return to the next one does not bring them back
-	s.untimed(dropOrphansSQL(temporary, prepared))
+	s.unhindered(dropOrphansSQL(owners, prepared))
 	s.ddl = true
 	s.forgetSchema()
 }
 
-// dropOrphansSQL drops what there is of these names. What cannot be dropped is in nobody's way but by its name.
-func dropOrphansSQL(temporary, prepared []string) string {
+// dropOrphansSQL drops what there is of them. What cannot be dropped is in nobody's way but by its name.
+func dropOrphansSQL(owners, prepared []string) string {
 	return "DO " + literal(`DECLARE drop text;
 BEGIN
 	FOR drop IN SELECT pg_catalog.format('DROP %s IF EXISTS pg_temp.%I CASCADE', CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)
-		FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S') AND relname = ANY (`+array(temporary)+`)
+		FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S')
+		AND pg_catalog.current_setting(pg_catalog.concat('`+ownerSetting+`', pg_catalog.encode(pg_catalog.convert_to(relname::text, 'UTF8'), 'hex')), true) = ANY (`+array(owners)+`)
 		UNION ALL SELECT pg_catalog.format('DEALLOCATE %I', name) FROM pg_catalog.pg_prepared_statements WHERE from_sql AND name = ANY (`+array(prepared)+`)
 	LOOP
 		BEGIN EXECUTE drop; EXCEPTION WHEN OTHERS THEN NULL; END;

@@ -32,6 +32,9 @@ func TestTemporaryTablesEndWithTheirConnection(t *testing.T) {
 	})
 }
 
+// role is one that a test makes, and rolls back.
+const role = "txiso_session_orphans"
+
 func TestNamesOfPREPAREEndWithTheirConnection(t *testing.T) {
 	s := open(t, session.Options{})
 	clean(t, s, func(db *sql.DB) {
@@ -115,6 +118,55 @@ func TestAStatementTimeoutDoesNotEndTheDropOfTemporaryTables(t *testing.T) {
 		expect(t, "left", value(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), "0")
 		expect(t, "the row", value(t, db, "SELECT name FROM items"), "a")
 		expect(t, "the timeout", value(t, db, "SHOW statement_timeout"), "0")
+	})
+}
+
+// A name that another connection has used before, or has failed to use, kept the table of that name from being dropped. So did a
+// role that may not.
+func TestATemporaryTableIsDroppedWhoeverHasUsedItsName(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		other := stdlib.OpenDB(*s.Config())
+		defer other.Close()
+		exec(t, other, "CREATE TEMP TABLE batch (v int)")
+		exec(t, other, "DROP TABLE batch")
+		exec(t, other, "PREPARE p AS SELECT 1")
+		exec(t, other, "DEALLOCATE p")
+		tx, err := other.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "CREATE TEMP TABLE batch (v int)")
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "CREATE ROLE "+role)
+		own := stdlib.OpenDB(*s.Config())
+		exec(t, own, "CREATE TEMP TABLE batch (v int)")
+		exec(t, own, "PREPARE p AS SELECT 1")
+		if _, err := other.Exec("CREATE TEMP TABLE batch (v int)"); err == nil {
+			t.Error("two tables of one name")
+		}
+		exec(t, own, "SET ROLE "+role)
+		own.Close()
+		exec(t, db, "CREATE TEMP TABLE batch (w text)")
+		exec(t, db, "PREPARE p AS SELECT 2")
+		expect(t, "role", value(t, db, "SELECT current_setting('role')"), "none")
+	})
+}
+
+// Nor is a table dropped that another connection's function has made under a name that was given up.
+func TestATableOfAFunctionIsNotTheClosedConnections(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		own := stdlib.OpenDB(*s.Config())
+		exec(t, own, "CREATE TEMP TABLE batch AS SELECT 1 AS v")
+		own.Close()
+		exec(t, db, "DO 'BEGIN CREATE TEMP TABLE batch AS SELECT 2 AS v; END'")
+		later := stdlib.OpenDB(*s.Config())
+		exec(t, later, "CREATE TEMP TABLE IF NOT EXISTS batch (v int)")
+		later.Close()
+		expect(t, "the function's", value(t, db, "SELECT v FROM batch"), "2")
 	})
 }
 

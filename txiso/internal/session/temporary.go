@@ -19,25 +19,32 @@ type temporary struct {
 	due    bool     // there was a commit
 }
 
-// noteTemporary notes ahead of a CREATE TABLE what commits do to it. One that is there already stays what it is.
+// noteTemporary notes ahead of a CREATE of something temporary what commits do to it, and whose it is (see orphans.go). One that is
+// there already stays what it is.
 func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
-	known := slices.Contains(s.temporary.tables, st.Name)
-	switch {
-	case st.OnCommit == sqltext.NotTemporary, st.OnCommit == sqltext.PreserveRows && !known:
+	if !st.Temporary || s.ex.aborted || s.tx.owner == c && s.tx.failed { // it will not be created
 		return
-	case s.ex.aborted, s.tx.owner == c && s.tx.failed:
-		return // it will not be created
-	case !known:
-		s.temporary.tables = append(s.temporary.tables, strings.Clone(st.Name))
 	}
-	sql := fmt.Sprintf("SELECT pg_catalog.set_config('%s%x', '%s', false)", onCommitSetting, st.Name, onCommitValues[st.OnCommit])
+	c.temporary = true
+	sql := fmt.Sprintf("SELECT pg_catalog.set_config('%s%x', '%d', false)", ownerSetting, st.Name, c.id)
+	known := slices.Contains(s.temporary.tables, st.Name)
+	if value, acts := onCommitValues[st.OnCommit]; acts || known {
+		sql += fmt.Sprintf(", pg_catalog.set_config('%s%x', '%s', false)", onCommitSetting, st.Name, value)
+		if !known {
+			s.temporary.tables = append(s.temporary.tables, strings.Clone(st.Name))
+		}
+	}
 	if st.IfNotExists {
 		sql += fmt.Sprintf(" WHERE pg_catalog.to_regclass(pg_catalog.format('pg_temp.%%I', %s)) IS NULL", literal(st.Name))
 	}
 	s.internalQuery(sql)
 }
 
-const onCommitSetting = "txiso.on_commit_"
+// The names of the settings end with that of the table in hexadecimal digits.
+const (
+	onCommitSetting = "txiso.on_commit_"
+	ownerSetting    = "txiso.owner_"
+)
 
 var onCommitValues = map[sqltext.OnCommit]string{sqltext.DropTable: "drop", sqltext.DeleteRows: "empty"}
 
@@ -51,7 +58,7 @@ func (s *Session) commitTemporary() {
 	for i, name := range s.temporary.tables {
 		names[i] = strings.ReplaceAll(literal(name), "$", `\x24`) // of the quotes around the block
 	}
-	s.untimed(fmt.Sprintf(commitTemporary, strings.Join(names, ","), onCommitSetting))
+	s.unhindered(fmt.Sprintf(commitTemporary, strings.Join(names, ","), onCommitSetting))
 }
 
 // The tables of each kind go together, because they may refer to each other.

@@ -53,7 +53,8 @@ func meaningOf(sql string) *meaning {
 // stateOf returns what a prepared statement does to the state of the session, apart from the database.
 func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
 	switch kind {
-	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint, sqltext.Prepare:
+	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint,
+		sqltext.Prepare, sqltext.Deallocate:
 		return sqltext.Statements(nil, strings.Clone(sql))
 	case sqltext.DDL:
 		return append(sqltext.Statements(nil, strings.Clone(sql)), configCalls(true, sql)...)

@@ -31,12 +31,11 @@ type Statement struct {
 	// Default is true for Set when the parameter gets its default: RESET, or SET ... TO DEFAULT.
 	Default bool
 
-	// Temporary is true for the CREATE of a temporary table, view or sequence.
-	Temporary bool
+	// Temporary is true for the CREATE of a temporary table, view or sequence, IfNotExists for one with IF NOT EXISTS.
+	Temporary, IfNotExists bool
 
-	// OnCommit is set for the CREATE TABLE of a temporary table, IfNotExists with its IF NOT EXISTS.
-	OnCommit    OnCommit
-	IfNotExists bool
+	// OnCommit is set for the CREATE TABLE of a temporary table.
+	OnCommit OnCommit
 
 	// Mode holds the transaction modes of Begin, SetTransaction and SetSessionCharacteristics.
 	Mode Mode

@@ -28,10 +28,10 @@ func (p *parser) create() Statement {
 		name, ok = p.name()
 	}
 	if ok && temporary {
-		st.Name, st.Temporary = name, true
+		st.Name, st.Temporary, st.IfNotExists = name, true, ifNotExists
 	}
 	if st.Temporary && table {
-		st.OnCommit, st.IfNotExists = p.onCommit(), ifNotExists
+		st.OnCommit = p.onCommit()
 	}
 	return st
 }

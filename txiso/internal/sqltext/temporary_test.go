@@ -21,7 +21,7 @@ func TestTemporaryTables(t *testing.T) {
 		{"create or replace local temporary view V as select 1", table{name: "v"}},
 		{"create temp recursive view v (n) as select 1", table{name: "v"}},
 		{"create view pg_temp.v as select 1", table{name: "v"}},
-		{"create temp sequence if not exists s", table{name: "s"}},
+		{"create temp sequence if not exists s", table{name: "s", ifNotExists: true}},
 		{"create view v as select 1", table{}},
 		{"create sequence temp", table{}},
 		{"create temp", table{}},
