@@ -82,10 +82,11 @@ func (l *link) empty(ctx context.Context, name string) error {
 	if err != nil {
 		return doing("disconnecting other users of "+name, err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, emptyTimeout, fmt.Errorf("they do not leave within %s", emptyTimeout))
+	// A statement that is given up would cost the connection, so this bounds the pauses only.
+	patience, cancel := context.WithTimeoutCause(ctx, emptyTimeout, fmt.Errorf("they do not leave within %s", emptyTimeout))
 	defer cancel()
 	for n := len(results[0].Rows); n > 0; {
-		if err := sleep(ctx, emptyStep); err != nil {
+		if err := sleep(patience, emptyStep); err != nil {
 			return doing("disconnecting other users of "+name, err)
 		}
 		results, err := l.exec(ctx, "SELECT count(*)"+others)

@@ -207,6 +207,34 @@ func TestSomebodyConnectedToASpareSlot(t *testing.T) {
 	}
 }
 
+// A superuser's psql in a free database kept everybody from leasing any.
+func TestADatabaseWhoseVisitorCannotBeSentAwayIsPassedOver(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DSN = asRole(t, "LOGIN CREATEDB")
+	p := open(t, cfg)
+	taken, c := lease(t, p), clone(t, p)
+	visited := []string{taken.Name(), awaitSpares(t, p, 1)[0]}
+	taken.Release()
+	giveBack(t, c)
+	var visitors []*pgx.Conn
+	for _, name := range visited {
+		as := server(t).Config()
+		as.Database = name
+		visitors = append(visitors, connect(t, as))
+	}
+	if name := lease(t, p).Name(); slices.Contains(visited, name) {
+		t.Errorf("leased %s, which a superuser is connected to", name)
+	}
+	clone(t, p)
+	for i, v := range visitors {
+		if err := v.Ping(t.Context()); err != nil {
+			t.Errorf("the visitor of %s: %v", visited[i], err)
+		}
+		_ = v.Close(t.Context())
+	}
+}
+
 func TestCloseDropsWhatWasGivenBack(t *testing.T) {
 	t.Parallel()
 	for range 3 { // at different moments

@@ -243,6 +243,20 @@ func TestHalfDroppedDatabasesAreReplaced(t *testing.T) {
 	execute(t, connect(t, again.Config()), "SELECT FROM goose_db_version")
 }
 
+// A build of a killed process whose collection was cut short lost its birthmark, and was taken for a stranger's from then on:
+// these migrations could never be run again.
+func TestAHalfDroppedBuildIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	build := strings.Replace(p.Template(), "txiso_", "txiso_build_", 1)
+	execute(t, server(t), "CREATE DATABASE "+build)
+	execute(t, server(t), "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+build+"'")
+	lease(t, p)
+	if got := databases(t, build); len(got) > 0 {
+		t.Errorf("%s is still there", build)
+	}
+}
+
 func TestStaleAfterCanBeSetByAVariable(t *testing.T) {
 	old := unused(t)
 	age(t, old, time.Now().AddDate(0, 0, -3).Format("2006-01-02"))

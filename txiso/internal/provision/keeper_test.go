@@ -43,6 +43,23 @@ func TestLostKeeperLosesTheLeases(t *testing.T) {
 	}
 }
 
+// A test that had commented on its database, in the transaction that was still open, cost the whole process its leases.
+func TestALockOnADatabaseDoesNotCostTheKeeper(t *testing.T) {
+	t.Parallel()
+	p := open(t, config(t))
+	w := lease(t, p)
+	tester := connect(t, w.Config())
+	execute(t, tester, "BEGIN; COMMENT ON DATABASE "+w.Name()+" IS 'mine'")
+	mustContain(t, w.Spoil(t.Context()), "marking "+w.Name()+" as changed", "lock timeout")
+	if err := w.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	execute(t, tester, "ROLLBACK")
+	if err := w.Spoil(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLeaseReconnects(t *testing.T) {
 	t.Parallel()
 	p := open(t, config(t))

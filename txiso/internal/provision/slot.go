@@ -85,10 +85,12 @@ type claimed struct {
 }
 
 // claimSlot takes the lock of the first of names that nobody holds and that is as wanted, and makes that usable. It returns no
-// name if there is none. What dead processes have left may be dropped for it.
+// name if there is none. What dead processes have left may be dropped for it. One that somebody is connected to who cannot
+// be sent away (a superuser's psql) is passed over.
 func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*survey) iter.Seq[string], wanted func(*database) bool) (claimed, error) {
+	occupied := make(map[string]bool)
 	for {
-		slot, err := k.claimFirst(ctx, names, wanted)
+		slot, err := k.claimFirst(ctx, without(occupied, names), wanted)
 		if err != nil || slot.name == "" {
 			return slot, doing("looking for a free database", err)
 		}
@@ -97,9 +99,27 @@ func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*surv
 			return slot, nil
 		}
 		k.release(slot.name)
-		// A process that was killed while creating the same slot may be finishing only now.
-		if state := sqlState(err); state != duplicateDatabase && state != uniqueViolation {
+		switch {
+		case ctx.Err() != nil, errors.Is(err, ErrLost):
 			return claimed{}, err
+		case slot.db.complete():
+			occupied[slot.name] = true
+		// A process that was killed while creating the same slot may be finishing only now.
+		case sqlState(err) != duplicateDatabase && sqlState(err) != uniqueViolation:
+			return claimed{}, err
+		}
+	}
+}
+
+// without yields names but for some.
+func without(some map[string]bool, names func(*survey) iter.Seq[string]) func(*survey) iter.Seq[string] {
+	return func(s *survey) iter.Seq[string] {
+		return func(yield func(string) bool) {
+			for name := range names(s) {
+				if !some[name] && !yield(name) {
+					return
+				}
+			}
 		}
 	}
 }
@@ -237,9 +257,10 @@ func (w *WorkerDB) Spoil(ctx context.Context) error {
 	return doing("marking "+w.name+" as changed", err)
 }
 
-// spoil gives a slot a marker that makes it an incomplete one.
+// spoil gives a slot a marker that makes it an incomplete one. It waits for a lock (the test may have said COMMENT ON DATABASE in the
+// transaction that is still open) less long than would cost the connection.
 func (l *link) spoil(ctx context.Context, name string) error {
-	_, err := l.exec(ctx, comment(name, marker{Kind: kindSpoiled, Fingerprint: fingerprintOf(name), Home: l.home, Created: l.now()}))
+	_, err := l.exec(ctx, "SET LOCAL lock_timeout = '5s';"+comment(name, marker{Kind: kindSpoiled, Fingerprint: fingerprintOf(name), Home: l.home, Created: l.now()}))
 	return err
 }
 

@@ -114,11 +114,12 @@ func (l *link) database(rows *pgconn.Result, i int) *database {
 	if m := parseMarker(comment); m != nil && m.Home == l.home && (kept && m.Kind == kindKept || m.Fingerprint == fingerprintOf(d.name)) {
 		d.mark = m
 	}
-	bare := !kept && comment == "" && limit == birthmark(l.home)
-	if d.spare = bare && numbered(d.name); d.spare {
+	bare := !kept && comment == ""
+	if d.spare = bare && limit == birthmark(l.home) && numbered(d.name); d.spare {
 		d.mark = &marker{Kind: kindSlot, Fingerprint: fingerprintOf(d.name), Home: l.home}
 	}
-	d.orphan = bare && !d.spare
+	// The birthmark of one that is half dropped is gone. Nobody can do anything with it but drop it.
+	d.orphan = bare && !d.spare && (d.broken || limit == birthmark(l.home))
 	return d
 }
 
