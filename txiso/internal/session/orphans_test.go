@@ -110,10 +110,10 @@ func TestAStatementTimeoutDoesNotEndTheDropOfTemporaryTables(t *testing.T) {
 	clean(t, s, func(db *sql.DB) {
 		exec(t, db, "INSERT INTO items VALUES (1, 'a')")
 		own := stdlib.OpenDB(*s.Config())
-		for i := range 100 {
+		for i := range 200 {
 			exec(t, own, fmt.Sprintf("CREATE TEMP TABLE t%d (v serial PRIMARY KEY)", i))
 		}
-		exec(t, own, "SET statement_timeout = 1")
+		exec(t, own, "SET statement_timeout = 50")
 		own.Close()
 		expect(t, "left", value(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), "0")
 		expect(t, "the row", value(t, db, "SELECT name FROM items"), "a")
