@@ -108,6 +108,18 @@ var contexts = []behaviour{
 		e.Show(db, "select id from items")
 		e.Do(db, "insert into items values (2, 'b')")
 	}, marks{}},
+	{"a transaction is not seen once its context has ended", func(e *Env) {
+		db := e.DB()
+		other := e.SQLConn(db)
+		for range 20 {
+			ctx, cancel := context.WithCancel(e.Ctx)
+			tx, err := db.BeginTx(ctx, nil)
+			e.Must("begin", err)
+			e.Do(tx, "insert into items values (2, 'b')")
+			cancel()
+			e.Show(other, "select id from items")
+		}
+	}, marks{}},
 	{"the end of BeginTx's context during a statement", func(e *Env) {
 		db := e.DB()
 		e.Do(db, "select 1") // connects

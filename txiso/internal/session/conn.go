@@ -48,6 +48,7 @@ type conn struct {
 	waitsSince time.Time          // when its BEGIN began to wait
 	site       *site              // who sent the BEGIN that is next
 	turnedAway bool               // up to its Sync, see nested.go
+	done       <-chan struct{}    // closed when the context ends by which database/sql has taken it, see doomed.go
 	taken      place              // where it was taken from a pool, see places.go
 	uses       int                // batches since then that executed something, until taken is known
 	inside     int                // goroutines that wait in Read

@@ -78,17 +78,22 @@ func internalFrame(function string) bool {
 // a statement that has rows is the first since its connection was taken, and when any is the second: what Exec of a pool
 // does is over when it returns.
 
-// Taken is to be called when a connection is taken from a pool: it is a stdlib.OptionResetSession.
+// Taken is to be called when a connection is taken from a pool, on the goroutine that takes it.
 func (s *Session) Taken(_ context.Context, taken *pgx.Conn) error {
+	s.take(taken, nil)
+	return nil
+}
+
+// take is Taken. done ends what database/sql has taken it for.
+func (s *Session) take(taken *pgx.Conn, done <-chan struct{}) {
 	if c, ok := taken.PgConn().Conn().(*conn); ok {
 		s.mu.Lock()
-		c.taken.n, c.uses = 0, 0
+		defer s.mu.Unlock()
+		c.done, c.taken.n, c.uses = done, 0, 0
 		if s.opts.Strict {
-			c.taken.n = runtime.Callers(2, c.taken.pcs[:])
+			c.taken.n = runtime.Callers(3, c.taken.pcs[:])
 		}
-		s.mu.Unlock()
 	}
-	return nil
 }
 
 // Taken is [Session.Taken] for a level.

@@ -62,7 +62,7 @@ func (s *Session) canStart(c *conn) bool {
 
 // eligible reports that nothing but an exchange under way stands between c's next batch and the server.
 func (s *Session) eligible(c *conn) bool {
-	return !c.out.batches[0].begins || s.tx.owner == nil || s.tx.owner == c
+	return s.tx.owner == nil || s.tx.owner == c || c.control || !c.out.batches[0].begins && !s.doomed()
 }
 
 // advance sends as much of what c has written as can be sent now. Caller must hold mu.

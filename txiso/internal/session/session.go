@@ -149,7 +149,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 
 // connector is what opens virtual connections for database/sql.
 func (s *Session) connector(cfg *pgx.ConnConfig) driver.Connector {
-	return stdlib.GetConnector(*cfg, stdlib.OptionResetSession(s.Taken), stdlib.OptionShouldPing(noPing))
+	return connector{stdlib.GetConnector(*cfg, stdlib.OptionResetSession(s.reset), stdlib.OptionShouldPing(noPing)), s}
 }
 
 // noPing spares pgx the ping that it sends at the second use of a connection, and whenever one was idle for a second, to have
