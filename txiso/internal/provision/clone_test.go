@@ -397,14 +397,14 @@ func TestACloneWhoseLockIsLostWhileItIsDroppedIsLeftToALaterRun(t *testing.T) {
 	}
 }
 
-// awaitQuery waits until somebody waits for a lock with a statement that starts so.
-func awaitQuery(t *testing.T, start string) {
+// awaitQuery waits until somebody waits for a lock with such a statement.
+func awaitQuery(t *testing.T, statement string) {
 	t.Helper()
-	observer := server(t)
+	observer, ctx := server(t), cleanup(t)
 	for waiting := false; !waiting; {
-		sql := "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(query, $1))"
-		if err := observer.QueryRow(cleanup(t), sql, start).Scan(&waiting); err != nil {
-			t.Fatal(err)
+		sql := "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0)"
+		if err := observer.QueryRow(ctx, sql, statement).Scan(&waiting); err != nil {
+			t.Fatalf("waiting for %s: %v", statement, err)
 		}
 	}
 }
