@@ -54,17 +54,13 @@ func (s *Session) commitTemporary() {
 		return
 	}
 	s.temporary.due = false
-	names := make([]string, len(s.temporary.tables))
-	for i, name := range s.temporary.tables {
-		names[i] = strings.ReplaceAll(literal(name), "$", `\x24`) // of the quotes around the block
-	}
-	s.unhindered(fmt.Sprintf(commitTemporary, strings.Join(names, ","), onCommitSetting))
+	s.unhindered("DO " + literal(fmt.Sprintf(commitTemporary, array(s.temporary.tables), onCommitSetting)))
 }
 
 // The tables of each kind go together, because they may refer to each other.
-const commitTemporary = `DO $txiso$ DECLARE doomed text[]; emptied text[]; name text; ident text; setting text;
+const commitTemporary = `DECLARE doomed text[]; emptied text[]; name text; ident text; setting text;
 BEGIN
-	FOREACH name IN ARRAY ARRAY[%s] LOOP
+	FOREACH name IN ARRAY %s LOOP
 		ident := pg_catalog.format('pg_temp.%%I', name);
 		setting := pg_catalog.concat('%s', pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'));
 		CONTINUE WHEN pg_catalog.to_regclass(ident) IS NULL;
@@ -78,4 +74,4 @@ BEGIN
 	END LOOP;
 	IF doomed IS NOT NULL THEN EXECUTE pg_catalog.format('DROP TABLE %%s CASCADE', pg_catalog.array_to_string(doomed, ',')); END IF;
 	IF emptied IS NOT NULL THEN EXECUTE pg_catalog.format('TRUNCATE %%s', pg_catalog.array_to_string(emptied, ',')); END IF;
-END $txiso$`
+END`

@@ -304,7 +304,7 @@ func (s *Session) waitLimit(c *conn) time.Time {
 	limit := s.opts.BeginTimeout
 	switch {
 	case s.eligible(c):
-	case s.doomed() && !c.out.batches[0].begins:
+	case !c.out.batches[0].begins: // the transaction is doomed
 		limit = min(limit, doomedPatience)
 	case c.site.sameGoroutine(s.tx.began) && !s.tx.owner.givenUp() && !s.doomed():
 		limit = min(limit, selfBeginTimeout)
@@ -321,7 +321,7 @@ func (s *Session) waitExpired(c *conn) bool {
 	if time.Now().Before(s.waitLimit(c)) {
 		return false
 	}
-	if s.doomed() && !c.out.batches[0].begins && !s.copying(c) {
+	if !s.eligible(c) && !c.out.batches[0].begins && !s.copying(c) {
 		s.tx.spared = true
 		return true
 	}
