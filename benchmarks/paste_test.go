@@ -7,25 +7,37 @@ import (
 	"testing"
 )
 
-func TestBenchmarksArePastedIntoTheirSection(t *testing.T) {
-	readme := filepath.Join(t.TempDir(), "README.md")
-	if err := os.WriteFile(readme, []byte("a\n<!-- price: begin -->\nold\n<!-- price: end -->\nz\n"), 0o644); err != nil {
+// pasted returns what a README becomes.
+func pasted(t *testing.T, readme, section, in string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "README.md")
+	if err := os.WriteFile(file, []byte(readme), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	in := "goos: linux\nBenchmarkTest/work=insert-2 \t 12 \t 1.0789 txiso/floor \t 1.1 txiso/floor-p10\nPASS\n"
-	if err := paste(readme, "price", strings.NewReader(in)); err != nil {
+	if err := paste(file, section, strings.NewReader(in)); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"a\n<!-- price: begin -->\n", "| `Test/work=insert` | 12 | txiso/floor 1.08 |", "<!-- price: end -->\nz\n"} {
-		if !strings.Contains(string(text), part) {
+	return string(text)
+}
+
+func wantParts(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
 			t.Errorf("got %s\nwithout %s", text, part)
 		}
 	}
-	if strings.Contains(string(text), "old") {
+}
+
+func TestBenchmarksArePastedIntoTheirSection(t *testing.T) {
+	text := pasted(t, "a\n<!-- price: begin -->\nold\n<!-- price: end -->\nz\n", "price",
+		"goos: linux\nBenchmarkTest/work=insert-2 \t 12 \t 1.0789 txiso/floor \t 1.1 txiso/floor-p10\nPASS\n")
+	wantParts(t, text, "a\n<!-- price: begin -->\n", "| `Test/work=insert` | 12 | txiso/floor 1.08 |", "<!-- price: end -->\nz\n")
+	if strings.Contains(text, "old") {
 		t.Error("the old section is still there")
 	}
 }
@@ -54,26 +66,12 @@ func TestWhatCannotBePasted(t *testing.T) {
 }
 
 func TestTheNumbersOfTheProjectsREADME(t *testing.T) {
-	readme := filepath.Join(t.TempDir(), "README.md")
-	if err := os.WriteFile(readme, []byte("<!-- numbers: begin -->\n<!-- numbers: end -->\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	var in strings.Builder
 	for _, h := range headlines {
 		in.WriteString("Benchmark" + h.benchmark + "-16 9 1.077 txiso/floor 40.7 txdb/floor\n")
 	}
 	in.WriteString("BenchmarkSelect1/workers=1 9 0.981 txiso/pgx\nBenchmarkConnections-16 1 2 connections/1000-tests\n" +
 		"BenchmarkFirstDatabase-16 5 17.2 running-ms 73 stopped-ms 840 nothing-ms 650 byhand-ms\n")
-	if err := paste(readme, "numbers", strings.NewReader(in.String())); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []string{"| a test with one insert | 1.08 × floor | 41 × |", "| 0.98 × plain pgx |", "takes 17 ms when the server runs, 73 ms"} {
-		if !strings.Contains(string(text), part) {
-			t.Errorf("got %s\nwithout %s", text, part)
-		}
-	}
+	text := pasted(t, "<!-- numbers: begin -->\n<!-- numbers: end -->\n", "numbers", in.String())
+	wantParts(t, text, "| a test with one insert | 1.08 × floor | 41 × |", "| 0.98 × plain pgx |", "takes 17 ms when the server runs, 73 ms")
 }
