@@ -89,8 +89,9 @@ type claimed struct {
 // be sent away (a superuser's psql) is passed over.
 func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*survey) iter.Seq[string], wanted func(*database) bool) (claimed, error) {
 	occupied := make(map[string]bool)
+	free := func(d *database) bool { return (d == nil || !occupied[d.name]) && wanted(d) }
 	for {
-		slot, err := k.claimFirst(ctx, without(occupied, names), wanted)
+		slot, err := k.claimFirst(ctx, names, free)
 		if err != nil || slot.name == "" {
 			return slot, doing("looking for a free database", err)
 		}
@@ -107,19 +108,6 @@ func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*surv
 		// A process that was killed while creating the same slot may be finishing only now.
 		case sqlState(err) != duplicateDatabase && sqlState(err) != uniqueViolation:
 			return claimed{}, err
-		}
-	}
-}
-
-// without yields names but for some.
-func without(some map[string]bool, names func(*survey) iter.Seq[string]) func(*survey) iter.Seq[string] {
-	return func(s *survey) iter.Seq[string] {
-		return func(yield func(string) bool) {
-			for name := range names(s) {
-				if !some[name] && !yield(name) {
-					return
-				}
-			}
 		}
 	}
 }
