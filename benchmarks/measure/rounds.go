@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/txiso/txiso-go/benchmarks/strategy"
@@ -44,7 +45,7 @@ type Rounds struct {
 func (r *Rounds) Warm(ctx context.Context) error {
 	for _, c := range r.Contenders {
 		c.perTurn, c.numbers = 1, make([]int, r.Workers)
-		for began, turns := time.Now(), 0; turns < 2 || turns < 10 && time.Since(began) < 2*turn; turns++ {
+		for began, turns := time.Now(), 0; turns == 0 || turns < 10 && time.Since(began) < 2*turn; turns++ {
 			if _, err := r.turn(ctx, c); err != nil {
 				return err
 			}
@@ -121,15 +122,22 @@ func (r *Rounds) turn(ctx context.Context, c *Contender) (time.Duration, error) 
 	return perTest, err
 }
 
-// tests runs n tests in each worker.
+// tests runs n tests for each worker. Whoever has ended one takes the next, as parallel tests do: nobody is waited for with
+// an idle processor.
 func (r *Rounds) tests(ctx context.Context, c *Contender, n int) error {
+	var taken atomic.Int64
 	errs := make([]error, r.Workers)
+	worker := func(worker int) {
+		for taken.Add(1) <= int64(n*r.Workers) && errs[worker] == nil {
+			errs[worker] = r.one(ctx, c, worker)
+		}
+	}
 	if r.Workers == 1 {
-		errs[0] = r.serial(ctx, c, 0, n)
+		worker(0)
 	} else {
 		var group sync.WaitGroup
-		for worker := range r.Workers {
-			group.Go(func() { errs[worker] = r.serial(ctx, c, worker, n) })
+		for i := range r.Workers {
+			group.Go(func() { worker(i) })
 		}
 		group.Wait()
 	}
@@ -141,21 +149,17 @@ func (r *Rounds) tests(ctx context.Context, c *Contender, n int) error {
 	return nil
 }
 
-func (r *Rounds) serial(ctx context.Context, c *Contender, worker, n int) error {
-	for range n {
-		db, err := c.Strategy.Begin(ctx, worker)
-		if err != nil {
-			return err
-		}
-		if err := r.Test(ctx, db, c.numbers[worker]); err != nil {
-			return err
-		}
-		if err := c.Strategy.End(ctx, worker); err != nil {
-			return err
-		}
-		c.numbers[worker]++
+// one runs a worker's next test.
+func (r *Rounds) one(ctx context.Context, c *Contender, worker int) error {
+	db, err := c.Strategy.Begin(ctx, worker)
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := r.Test(ctx, db, c.numbers[worker]); err != nil {
+		return err
+	}
+	c.numbers[worker]++
+	return c.Strategy.End(ctx, worker)
 }
 
 // Suite runs tests once, shared out among workers, and returns how long that took.
