@@ -245,7 +245,9 @@ func (s *Session) sendReset() {
 			s.push(step{kind: 'Q', drop: true, reset: true})
 			s.statements.forget()
 			s.names.prepared = false
-			s.deferred.stale = s.deferred.stale || s.ddl
+			if s.ddl {
+				s.deferred = s.phys.deferred
+			}
 		}
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil

@@ -9,17 +9,22 @@ type deferredConstraints struct {
 	stale    bool
 	names    []string // the initially deferred constraints, qualified and quoted
 	others   bool     // there are deferrable ones that are initially immediate
-	distrust bool     // reading can run functions of the schema, which may write
+	distrust bool     // what looks like reading may write
 	changed  bool     // since the statement that restores the modes was prepared
 }
 
 // listDeferrable lists the deferrable constraints: D and the name of one that is initially deferred, I of one that is not.
-// Constraint triggers are in pg_constraint, too (manual 53.13). V tells that a view, a policy or an operator can run a
-// function of the schema: dependencies on PostgreSQL's own functions are not recorded.
+// Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
+// of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
+// belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either. Functions below
+// 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
 const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
 	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_proc'::regclass ` +
-	`AND classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass))`
+	`AND refobjid >= 16384 AND classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass)) ` +
+	`OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 ` +
+	`AND p.provolatile = 'v' AND p.prokind <> 'p' AND l.lanname NOT IN ('c', 'internal') ` +
+	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))`
 
 func (d *deferredConstraints) add(row []byte) {
 	switch row[0] {

@@ -20,11 +20,12 @@ const cancelTimeout = 10 * time.Second
 // sockets and the rest are whatever the DSN says, and has then handed it over.
 type physical struct {
 	net.Conn
-	first     map[string]string // the parameters that the server reports, as they are without a test's settings
-	params    map[string]string // as they are now
-	hello     []byte            // greeting with the first
-	sequences *sequences        // nil if they are left alone
-	canceller *pgconn.PgConn    // knows how to reach the server again; never used to read or write
+	first     map[string]string   // the parameters that the server reports, as they are without a test's settings
+	params    map[string]string   // as they are now
+	hello     []byte              // greeting with the first
+	sequences *sequences          // nil if they are left alone
+	deferred  deferredConstraints // as the tests find them
+	canceller *pgconn.PgConn      // knows how to reach the server again; never used to read or write
 }
 
 // noTimeouts keeps settings of a role, a database or the server from ending a connection that waits in a transaction
@@ -38,7 +39,7 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*physical,
 	if err != nil {
 		return nil, err
 	}
-	sql := noTimeouts
+	sql := noTimeouts + ";" + listDeferrable
 	if opts.ResetSequences {
 		sql += ";" + resetAll(opts.Sequences)
 	}
@@ -62,6 +63,9 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*physical,
 		return nil, err
 	}
 	p := &physical{Conn: hijacked.Conn, first: maps.Clone(params), params: params, hello: greeting(params), canceller: canceller}
+	for _, row := range results[1].Rows {
+		p.deferred.add(row[0])
+	}
 	if opts.ResetSequences {
 		p.sequences = newSequences(results[len(results)-1])
 	}

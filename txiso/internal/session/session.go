@@ -138,7 +138,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 		rbuf:  make([]byte, 16<<10),
 	}
 	s.statements.init()
-	s.deferred.stale = true
+	s.deferred = phys.deferred
 	s.virtual = s.virtualConfig(cfg)
 	if s.control, err = newControl(ctx, s); err != nil {
 		phys.close()
