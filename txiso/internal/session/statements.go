@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
@@ -296,11 +297,17 @@ func (s *Session) describe(c *conn, m message) {
 			s.emitNoPortal(c, name, err)
 			return
 		}
+		if p != nil && mayControl(p.stmt.st.Kind) { // the server may know nothing of it
+			s.emit(c, &pgproto3.NoData{})
+			return
+		}
 		s.forwardPortal(c, m, name, p)
 		return
 	}
 	stmt := c.lookup(name)
 	switch {
+	case stmt != nil && stmt.backend == nil && s.statements.unnamed != c && mayControl(stmt.st.Kind):
+		s.describeControl(c, stmt)
 	case stmt == nil && (len(name) == 0 || s.statements.names[string(name)] != nil):
 		s.emitError(c, pgError("26000", missing(name)))
 	case stmt == nil:
@@ -311,6 +318,17 @@ func (s *Session) describe(c *conn, m message) {
 	default:
 		s.describeNamed(c, stmt.backend)
 	}
+}
+
+// describeControl describes transaction control that the server has forgotten, and could not be told again in a failed transaction.
+func (s *Session) describeControl(c *conn, stmt *statement) {
+	var parse pgproto3.Parse
+	if err := parse.Decode(message(stmt.parse).body()); err != nil {
+		s.emitError(c, pgError("08P01", "invalid message format"))
+		return
+	}
+	s.emit(c, &pgproto3.ParameterDescription{ParameterOIDs: parse.ParameterOIDs})
+	s.emit(c, &pgproto3.NoData{})
 }
 
 func (s *Session) describeNamed(c *conn, b *backendStatement) {
