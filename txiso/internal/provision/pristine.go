@@ -17,8 +17,10 @@ var ErrChanged = errors.New("txiso: the worker database is not as it was cloned"
 // which hold the schema, included) when that transaction commits, and only then: rolling back adds
 // to the dead rows. ANALYZE resets the count, but autovacuum analyzes only tables that have
 // one, and that leaves a count, too. (PostgreSQL manual, pg_stat_all_tables: n_mod_since_analyze,
-// autoanalyze_count; counts of shared catalogs are everybody's.)
+// autoanalyze_count; counts of shared catalogs are everybody's, but what autovacuum finds out about one is written into
+// pg_statistic of whichever database it is in.)
 const selectChanged = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm') AND NOT relisshared
+AND oid <> 'pg_catalog.pg_statistic'::regclass
 AND (pg_catalog.pg_stat_get_mod_since_analyze(oid) > 0 OR pg_catalog.pg_stat_get_autoanalyze_count(oid) > 0))`
 
 // Pristine returns [ErrChanged] if somebody has committed something in the database since it was

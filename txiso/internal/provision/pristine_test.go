@@ -100,6 +100,17 @@ func TestWhatIsRolledBackIsNoChange(t *testing.T) {
 	}
 }
 
+// Databases come and go, so autovacuum analyzes the shared catalogs time and again, from any database: one worker database after
+// the other was taken for changed.
+func TestWhatAutovacuumDoesToSharedCatalogsIsNoChange(t *testing.T) {
+	t.Parallel()
+	_, w := leased(t, 0)
+	do(t, w, "ANALYZE pg_catalog.pg_database")
+	if err := pristine(t, w); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADatabaseThatDeadRowsHaveFilledIsOutgrown(t *testing.T) {
 	t.Parallel()
 	_, w := leased(t, 1<<20)
