@@ -246,6 +246,7 @@ func (c *dbClient) deallocate(o op) {
 }
 
 func (c *dbClient) cancel(o op) {
+	c.w.awake(c.ctx) // or the one that was cancelled before, and is about to notice, would be taken for this one
 	ctx, done := c.untilAsleep(0)
 	defer done()
 	if o.Mode == "before" {

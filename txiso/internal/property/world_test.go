@@ -22,6 +22,8 @@ type world interface {
 	left(ctx context.Context, pid uint32)
 	// asleep waits until the backend of a connection sleeps, or any, if pid is 0.
 	asleep(ctx context.Context, pid uint32)
+	// awake waits until no backend sleeps any more.
+	awake(ctx context.Context)
 	// end takes everything down and returns complaints.
 	end() []string
 }
@@ -68,6 +70,12 @@ func (p *plain) left(ctx context.Context, pid uint32) {
 }
 
 func (p *plain) asleep(ctx context.Context, pid uint32) { p.awaitSleep(ctx, p.cfg.Database, pid) }
+
+func (p *plain) awake(ctx context.Context) { p.awaitWaking(ctx, p.cfg.Database) }
+
+func (p *plain) awaitWaking(ctx context.Context, database string) {
+	p.await(ctx, "not exists (select from pg_stat_activity where datname = $1 and $2 = 0 and wait_event = 'PgSleep')", database, 0)
+}
 
 func (p *plain) awaitSleep(ctx context.Context, database string, pid uint32) {
 	p.await(ctx, "exists (select from pg_stat_activity where datname = $1 and $2 in (0, pid) and wait_event = 'PgSleep')", database, pid)
@@ -117,6 +125,7 @@ func (w *isolated) left(context.Context, uint32) {} // the next statement must w
 func (w *isolated) asleep(ctx context.Context, _ uint32) {
 	w.monitor.awaitSleep(ctx, w.cfg.Database, 0)
 }
+func (w *isolated) awake(ctx context.Context) { w.monitor.awaitWaking(ctx, w.cfg.Database) }
 func (w *isolated) end() []string {
 	w.tb.end()
 	return w.tb.told

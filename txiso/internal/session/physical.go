@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type physical struct {
 	hello     []byte              // greeting with the first
 	sequences *sequences          // nil if they are left alone
 	deferred  deferredConstraints // as the tests find them
+	version   int                 // of the server, as 180004
 	canceller *pgconn.PgConn      // knows how to reach the server again; never used to read or write
 }
 
@@ -39,7 +41,7 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*physical,
 	if err != nil {
 		return nil, err
 	}
-	sql := noTimeouts + ";" + listDeferrable
+	sql := noTimeouts + ";" + listDeferrable + ";SHOW server_version_num"
 	if opts.ResetSequences {
 		sql += ";" + resetAll(opts.Sequences)
 	}
@@ -65,6 +67,10 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*physical,
 	p := &physical{Conn: hijacked.Conn, first: maps.Clone(params), params: params, hello: greeting(params), canceller: canceller}
 	for _, row := range results[1].Rows {
 		p.deferred.add(row[0])
+	}
+	if p.version, err = strconv.Atoi(string(results[2].Rows[0][0])); err != nil {
+		p.Close()
+		return nil, err
 	}
 	if opts.ResetSequences {
 		p.sequences = newSequences(results[len(results)-1])

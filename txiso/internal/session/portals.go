@@ -168,7 +168,7 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 		s.emitNoPortal(c, name, err)
 	case p != nil && s.controls(c, p.stmt.st):
 		return s.executeControl(c, name, p)
-	case p != nil && blockOnly(p.stmt.st) != "" && s.status(c) == 'I':
+	case p != nil && blockOnly(p.stmt.st) != "" && s.status(c) == 'I' && !s.ex.pipelined:
 		s.emitBlockOnly(c, blockOnly(p.stmt.st))
 	default:
 		if p != nil && !p.ran {
@@ -176,9 +176,14 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 			p.ran = localOnly(p.stmt.st) != ""
 		}
 		s.forwardPortal(c, m, name, p)
+		s.ex.pipelined = s.phys.version >= pipelinesAreBlocks
 	}
 	return false
 }
+
+// pipelinesAreBlocks is the version from which on the statements behind the first one of a pipeline are in a transaction block
+// that ends with it, as those of a string of several are; before, they were in its transaction, but in no block.
+const pipelinesAreBlocks = 18_00_00
 
 // executeControl executes transaction control. The server's answers so far decide what it does.
 func (s *Session) executeControl(c *conn, name []byte, p *portal) (paused bool) {

@@ -15,6 +15,7 @@ type exchange struct {
 	open        bool     // Flush has been sent, Sync not yet
 	paused      bool     // nothing more may be sent before the server has answered
 	bound       bool     // something went to the server whose answer is still to come
+	pipelined   bool     // what follows is in a transaction block of its own, see portals.go
 	skipping    bool     // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
 	failed      bool     // it was answered with an error
 	aborted     bool     // it is of a zombie, see ready
@@ -62,7 +63,13 @@ func (s *Session) canStart(c *conn) bool {
 
 // eligible reports that nothing but an exchange under way stands between c's next batch and the server.
 func (s *Session) eligible(c *conn) bool {
-	return s.tx.owner == nil || s.tx.owner == c || c.control || !c.out.batches[0].begins && !s.doomed()
+	switch {
+	case s.tx.owner == nil, s.tx.owner == c, c.control:
+		return true
+	case c.out.batches[0].begins:
+		return s.tx.failed && s.tx.yields
+	}
+	return !s.doomed()
 }
 
 // advance sends as much of what c has written as can be sent now. Caller must hold mu.

@@ -165,6 +165,27 @@ func TestABeginThatWaitsForItselfIsToldWhere(t *testing.T) {
 	})
 }
 
+// On a server of one's own, a connection that has been left with a failed transaction is nobody's business but its own.
+func TestAFailedTransactionYieldsToOneThatBegins(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		w := dial(t, s)
+		w.answers("BEGIN")
+		w.send(&queryMessage{"INSERT INTO items VALUES (1, 'one'); SELECT nowhere"})
+		w.receive()
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "INSERT INTO items VALUES (2, 'two')")
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
+		}
+		w.answers("ROLLBACK")
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
+
 // pgx closes a connection whose context has ended on a goroutine of its own. On a busy machine that came later than the quarter
 // of a second that a BEGIN of the same goroutine waits, as if it waited for itself.
 func TestABeginWaitsForATransactionWhoseContextHasEnded(t *testing.T) {

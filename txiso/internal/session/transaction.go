@@ -22,6 +22,7 @@ type appTx struct {
 	cursors       bool     // DECLARE was used
 	reported      bool     // it has changed settings that the client is told about
 	spared        bool     // its context has ended, and it was not rolled back
+	yields        bool     // somebody has waited long enough for the end of it, if it has failed
 	foreignWrites int      // statements of other connections that ran inside
 	began         *site
 }
@@ -99,6 +100,9 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 		return
 	}
 	if !inTx {
+		if s.tx.owner != nil { // it yields
+			s.zombify()
+		}
 		s.begin(c, s.ex.modes)
 		s.tx.began = c.site
 	}
@@ -165,7 +169,7 @@ func (s *Session) committedAhead(c *conn) {
 // endAhead ends the transaction that the statements so far of c's exchange are.
 func (s *Session) endAhead(c *conn, state guardState) {
 	s.end(state)
-	s.ex.locals, s.ex.constraints, s.ex.aborted, s.ex.modes = nil, false, false, txModes{}
+	s.ex.locals, s.ex.constraints, s.ex.aborted, s.ex.pipelined, s.ex.modes = nil, false, false, false, txModes{}
 	c.endPortals()
 }
 
@@ -280,9 +284,9 @@ func (s *Session) controlModes(c *conn, st sqltext.Statement) {
 }
 
 // warnOutside warns of a statement whose effect ends with the transaction where that ends with the statement. A string of
-// several statements is a transaction, too.
+// several statements is a transaction, too, and so is a pipeline.
 func (s *Session) warnOutside(c *conn, st sqltext.Statement) {
-	if what := localOnly(st); what != "" && s.status(c) == 'I' && !s.ex.strings.several {
+	if what := localOnly(st); what != "" && s.status(c) == 'I' && !s.ex.strings.several && !s.ex.pipelined {
 		s.emit(c, pgWarning("25P01", what+" can only be used in transaction blocks"))
 	}
 }
@@ -321,9 +325,15 @@ func (s *Session) waitExpired(c *conn) bool {
 	if time.Now().Before(s.waitLimit(c)) {
 		return false
 	}
-	if !s.eligible(c) && !c.out.batches[0].begins && !s.copying(c) {
-		s.tx.spared = true
-		return true
+	if !s.eligible(c) && !s.copying(c) {
+		switch {
+		case !c.out.batches[0].begins:
+			s.tx.spared = true
+			return true
+		case s.tx.failed: // nothing can be done in it but to end it
+			s.tx.yields = true
+			return true
+		}
 	}
 	message := fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", c.site, s.tx.began)
 	hint := "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone."
