@@ -109,6 +109,7 @@ func TestADatabaseOfAStrangersThatIsNamedLikeAKeptOneIsNotTouched(t *testing.T) 
 	p := open(t, configOn(dsn))
 	keep(t, lease(t, p), 1)
 	keep(t, lease(t, p), 1)
+	closeNow(t, p) // and with it what it does in the background
 	clean(t, dsn, provision.Cleaning{All: true})
 	if !exists(t, name) {
 		t.Error("it is gone")
