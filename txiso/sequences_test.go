@@ -85,6 +85,19 @@ func TestResetSequencesGivesEveryTestTheTemplatesValues(t *testing.T) {
 	}
 }
 
+// A view can call nextval, so that a test which does nothing but read moves a sequence.
+func TestResetSequencesOfATestThatOnlyReads(t *testing.T) {
+	t.Parallel()
+	private := fresh(t, txiso.Config{Migrations: withSequences(t), ResetSequences: true})
+	for range 2 {
+		playTest(t, func(tb *fakeTB) {
+			if n := query[int](t, private.DB(tb), "SELECT n FROM numbers"); n != -1 {
+				t.Errorf("SELECT n FROM numbers: %d, want -1", n)
+			}
+		}).expectPass(t)
+	}
+}
+
 // Other packages have the same template, use its worker databases without the option, and may be killed.
 func TestResetSequencesTrustsNobodyWhoHadTheDatabaseBefore(t *testing.T) {
 	t.Parallel()

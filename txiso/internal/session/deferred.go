@@ -16,12 +16,15 @@ type deferredConstraints struct {
 // listDeferrable lists the deferrable constraints: D and the name of one that is initially deferred, I of one that is not.
 // Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
 // of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
-// belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either. Functions below
-// 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
+// belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either, nor a view of a
+// sequence, which may be that of a nextval. Functions below 16384 are as old as the database cluster (manual, "System Catalog
+// Initial Data"): PostgreSQL's own.
 const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
-	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_proc'::regclass ` +
-	`AND refobjid >= 16384 AND classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass)) ` +
+	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE ` +
+	`classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass) ` +
+	`AND (refclassid = 'pg_catalog.pg_proc'::regclass AND refobjid >= 16384 ` +
+	`OR refclassid = 'pg_catalog.pg_class'::regclass AND refobjid IN (SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'S'))) ` +
 	`OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 ` +
 	`AND p.provolatile = 'v' AND p.prokind <> 'p' AND l.lanname NOT IN ('c', 'internal') ` +
 	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))`
