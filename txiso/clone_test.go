@@ -2,7 +2,6 @@ package txiso_test
 
 import (
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,8 +120,9 @@ func TestClosingDropsClonesThatAreDroppedInTheBackground(t *testing.T) {
 	}
 	closeIso(t, private)
 	template := templateOf(clone)
-	if left := databases(t, connect(t, ""), template); !slices.Equal(left, []string{template, template + "_1"}) {
-		t.Errorf("databases after Close: %v", left)
+	// Its number depends on how far the drop of the clone ahead of it was.
+	if left := databases(t, connect(t, ""), template); len(left) != 2 || left[0] != template || !strings.HasPrefix(left[1], template+"_") || left[1] == clone {
+		t.Errorf("databases after Close: %v, want the template and one for a next test", left)
 	}
 	dropDatabases(t, "", template)
 }
