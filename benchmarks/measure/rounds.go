@@ -58,21 +58,20 @@ func (r *Rounds) Warm(ctx context.Context) error {
 func (r *Rounds) Round(ctx context.Context) error { return r.round(ctx, time.Hour) }
 
 // Run warms up and runs rounds until they have taken budget. A contender whose turns take long sits out most rounds, so
-// that all get the same time and nobody is done before the others. spent is told how much of the budget is gone.
+// that all get the same time and nobody is done before the others. Where a few such turns are all of the budget, the others
+// go on until each has had its share of it. spent is told how much of the budget is gone.
 func (r *Rounds) Run(ctx context.Context, budget time.Duration, spent func(time.Duration)) error {
 	if err := r.Warm(ctx); err != nil {
 		return err
 	}
+	n := time.Duration(len(r.Contenders))
 	for {
-		var total time.Duration
-		for _, c := range r.Contenders {
-			total += c.spent
-		}
+		total, least := r.spent()
 		spent(total)
-		if total >= budget {
+		if total >= budget && least >= budget/n {
 			break
 		}
-		if err := r.round(ctx, total/time.Duration(len(r.Contenders))); err != nil {
+		if err := r.round(ctx, min(total, budget)/n); err != nil {
 			return err
 		}
 	}
@@ -84,6 +83,16 @@ func (r *Rounds) Run(ctx context.Context, budget time.Duration, spent func(time.
 		}
 	}
 	return nil
+}
+
+// spent is the time that all contenders have taken together, and the least that one has.
+func (r *Rounds) spent() (total, least time.Duration) {
+	least = r.Contenders[0].spent
+	for _, c := range r.Contenders {
+		total += c.spent
+		least = min(least, c.spent)
+	}
+	return total, least
 }
 
 // round gives a turn to those that have not spent more than share.
