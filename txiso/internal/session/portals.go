@@ -168,7 +168,7 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 		s.emitNoPortal(c, name, err)
 	case p != nil && s.controls(c, p.stmt.st):
 		return s.executeControl(c, name, p)
-	case p != nil && blockOnly(p.stmt.st) != "" && s.status(c) == 'I' && !s.ex.pipelined:
+	case p != nil && blockOnly(p.stmt.st) != "" && !s.inBlock(c):
 		s.emitBlockOnly(c, blockOnly(p.stmt.st))
 	default:
 		if p != nil && !p.ran {

@@ -283,10 +283,14 @@ func (s *Session) controlModes(c *conn, st sqltext.Statement) {
 	s.emitComplete(c, "SET")
 }
 
-// warnOutside warns of a statement whose effect ends with the transaction where that ends with the statement. A string of
-// several statements is a transaction, too, and so is a pipeline.
+// inBlock reports that c is in a transaction block, as a string of several statements is, too, and a pipeline.
+func (s *Session) inBlock(c *conn) bool {
+	return s.status(c) != 'I' || s.ex.strings.several || s.ex.pipelined
+}
+
+// warnOutside warns of a statement whose effect ends with the transaction where that ends with the statement.
 func (s *Session) warnOutside(c *conn, st sqltext.Statement) {
-	if what := localOnly(st); what != "" && s.status(c) == 'I' && !s.ex.strings.several && !s.ex.pipelined {
+	if what := localOnly(st); what != "" && !s.inBlock(c) {
 		s.emit(c, pgWarning("25P01", what+" can only be used in transaction blocks"))
 	}
 }
