@@ -2,7 +2,7 @@
 // tests, run by each strategy in turn.
 //
 //	go run ./benchmarks/repository                                     # 8 packages, 160 tests
-//	go run ./benchmarks/repository -full -readme benchmarks/README.md  # 40 packages, 5,000 tests, about ten minutes
+//	go run ./benchmarks/repository -full -readme benchmarks/README.md  # 40 packages, 5,000 tests, an hour of clones
 //
 // It writes the packages into a temporary folder and removes them.
 package main
