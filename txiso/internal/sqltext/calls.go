@@ -3,11 +3,15 @@ package sqltext
 import "strings"
 
 // OnlyReads reports that a statement whose kind is [Select] certainly changes nothing: it calls no function but well-known
-// ones of PostgreSQL that do not write. It decides by the words in front of parentheses, so a false answer means
-// "perhaps not", for instance for a statement with comments.
+// ones of PostgreSQL that do not write, [Creates] nothing, and has no INSERT, UPDATE, DELETE or MERGE between parentheses, as a WITH
+// there may have. It decides by words, those in front of parentheses above all, so a false answer means "perhaps not", for
+// instance for a statement with comments.
 func OnlyReads(sql string) bool {
+	if Creates(sql) {
+		return false
+	}
 	for i := strings.IndexByte(sql, '('); i >= 0; {
-		if !harmlessBefore(sql[:i]) {
+		if !harmlessBefore(sql[:i]) || isIn(writing, firstOf(sql[i+1:])) {
 			return false
 		}
 		next := strings.IndexByte(sql[i+1:], '(')
@@ -19,9 +23,49 @@ func OnlyReads(sql string) bool {
 	return !strings.Contains(sql, "--") && !strings.Contains(sql, "/*")
 }
 
+// Creates reports that a statement whose kind is [Select] or [With] may create a table of its rows, or execute what it explains:
+// it has the word INTO, but not behind INSERT or MERGE, or ANALYZE. A true answer means "perhaps".
+func Creates(sql string) bool {
+	var before string
+	for start, end := nextWord(sql, 0); start < len(sql); start, end = nextWord(sql, end) {
+		word := sql[start:end]
+		switch {
+		case len(word) == len("into") && strings.EqualFold(word, "into"):
+			if !strings.EqualFold(before, "insert") && !strings.EqualFold(before, "merge") {
+				return true
+			}
+		case len(word) == len("analyze") && (strings.EqualFold(word, "analyze") || strings.EqualFold(word, "analyse")):
+			return true
+		}
+		before = word
+	}
+	return false
+}
+
+// nextWord finds the first word of sql that begins at from or behind it, be it in a string, a name or a comment.
+func nextWord(sql string, from int) (start, end int) {
+	for start = from; start < len(sql) && !isWordByte(sql[start]); start++ {
+	}
+	for end = start; end < len(sql) && isWordByte(sql[end]); end++ {
+	}
+	return start, end
+}
+
+// firstOf is the word that sql begins with, or else empty.
+func firstOf(sql string) string {
+	sql = strings.TrimLeft(sql, space)
+	_, end := nextWord(sql, 0)
+	if sql == "" || !isWordByte(sql[0]) {
+		return ""
+	}
+	return sql[:end]
+}
+
+const space = " \t\n\r\f\v"
+
 // harmlessBefore reports that the parenthesis behind sql is no call of an unknown function.
 func harmlessBefore(sql string) bool {
-	sql = strings.TrimRight(sql, " \t\n\r\f\v")
+	sql = strings.TrimRight(sql, space)
 	end := len(sql)
 	start := end
 	for start > 0 && isWordByte(sql[start-1]) {
@@ -31,6 +75,11 @@ func harmlessBefore(sql string) bool {
 	if start > 0 && (sql[start-1] == '.' || sql[start-1] == '"') {
 		return false // a qualified or quoted name
 	}
+	return isIn(harmless, word)
+}
+
+// isIn looks a word up, however it is written, without memory of its own.
+func isIn(set map[string]bool, word string) bool {
 	var lower [24]byte
 	if len(word) > len(lower) {
 		return false
@@ -42,7 +91,7 @@ func harmlessBefore(sql string) bool {
 		}
 		lower[i] = c
 	}
-	return harmless[string(lower[:len(word)])]
+	return set[string(lower[:len(word)])]
 }
 
 func isWordByte(c byte) bool {
@@ -67,6 +116,9 @@ var harmless = words(`
 	starts_with string_agg string_to_array strpos substr substring sum to_char to_date to_json to_jsonb to_number
 	to_timestamp to_tsquery to_tsvector translate trim trunc unnest upper variance width_bucket
 	pg_backend_pid pg_sleep txid_current version`)
+
+// writing are the words that statements begin with which change rows.
+var writing = map[string]bool{"insert": true, "update": true, "delete": true, "merge": true}
 
 func words(list string) map[string]bool {
 	m := map[string]bool{"": true}

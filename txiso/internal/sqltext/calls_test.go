@@ -7,18 +7,44 @@ func TestOnlyReads(t *testing.T) {
 		"SELECT 1": true,
 		"select count(*) from t where id in ($1,2)":   true,
 		"SELECT COALESCE (max(a), (select 1)) FROM t": true,
-		"SELECT ((1))":                            true,
-		"SELECT $1::varchar(10)":                  true,
-		"select post_transfer($1, $2)":            false,
-		"SELECT public.count(*) FROM t":           false,
-		`SELECT "count"(*) FROM t`:                false,
-		"SELECT setval('s', 1)":                   false,
-		"SELECT f --count\n(1)":                   false,
-		"SELECT f/* */(1)":                        false,
-		"SELECT averyveryverylongfunctionname(1)": false,
+		"SELECT ((1))":                                             true,
+		"SELECT $1::varchar(10)":                                   true,
+		"select post_transfer($1, $2)":                             false,
+		"SELECT public.count(*) FROM t":                            false,
+		`SELECT "count"(*) FROM t`:                                 false,
+		"SELECT setval('s', 1)":                                    false,
+		"SELECT f --count\n(1)":                                    false,
+		"SELECT f/* */(1)":                                         false,
+		"SELECT averyveryverylongfunctionname(1)":                  false,
+		"EXPLAIN SELECT 1":                                         true,
+		"EXPLAIN ANALYZE UPDATE t SET a = 1":                       false,
+		"explain (analyse, buffers) delete from t":                 false,
+		"SELECT * INTO backup FROM t":                              false,
+		"select 1 as v\ninto temp t":                               false,
+		"SELECT a FROM t FOR UPDATE":                               true,
+		"SELECT * FROM intoxicated, t_into":                        true,
+		"(with d as (delete from t returning id) select * from d)": false,
+		"(WITH d AS ( INSERT INTO t VALUES (1) RETURNING id) SELECT * FROM d)": false,
+		"SELECT (updated) FROM t": true,
 	} {
 		if got := OnlyReads(sql); got != want {
 			t.Errorf("OnlyReads(%q) = %v", sql, got)
+		}
+	}
+}
+
+func TestCreates(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"":         false,
+		"SELECT 1": false,
+		"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x":  false,
+		"with x as (merge\n into t using u on true) select 1": false,
+		"WITH x AS (SELECT 1) SELECT * INTO t FROM x":         true,
+		"SELECT 1 INTO t": true,
+		"EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1": true,
+	} {
+		if got := Creates(sql); got != want {
+			t.Errorf("Creates(%q) = %v", sql, got)
 		}
 	}
 }
