@@ -164,6 +164,23 @@ var ddl = []behaviour{
 		e.Show(db, "insert into g (v) values ($1), ($2) returning id, d", 3, 4)
 		e.Do(db, "insert into g (id, v) values (1, 1)")
 	}, marks{}},
+	{"a table made from rows is a new one to prepared statements", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		const sql = "select * from r where $1"
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "create temp table r on commit drop as select 1 as a")
+		e.Show(tx, sql, true)
+		e.Err("commit", tx.Commit(e.Ctx))
+		tx, err = b.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "create temp table r on commit drop as select 1 as a, 2 as b")
+		e.Show(tx, sql, true)
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(a, sql, true)
+		e.Do(a, "select 3 as c into r")
+		e.Show(e.Conn(), sql, true)
+	}, marks{native: true}},
 }
 
 var realCommits = []behaviour{

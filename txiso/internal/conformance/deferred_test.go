@@ -287,4 +287,58 @@ var deferred = []behaviour{
 		e.Err("commit", tx.Commit())
 		e.Show(db, "select id from items")
 	}, marks{}},
+	{"a savepoint takes back what was done to a constraint", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create table parents (id int primary key)")
+		e.Do(conn, "create table children (id int, parent int constraint child_fk references parents deferrable initially deferred)")
+		tx, err := conn.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "savepoint s")
+		e.Do(tx, "alter table children drop constraint child_fk")
+		e.Do(tx, "rollback to s")
+		e.Do(tx, "insert into children values (1, 99)")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(conn, "select count(*) from children")
+		tx, err = conn.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "savepoint s")
+		e.Do(tx, "alter table children add constraint later unique (id) deferrable initially deferred")
+		e.Do(tx, "rollback to s")
+		e.Do(tx, "insert into parents values (1)")
+		e.Err("commit", tx.Commit(e.Ctx))
+	}, marks{native: true}},
+	{"a temporary table with a deferred constraint goes at the commit", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create table ranked (id int unique deferrable initially immediate, pos int unique deferrable initially deferred)")
+		tx, err := conn.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "create temp table load (like ranked including all) on commit drop")
+		e.Do(tx, "insert into load values (1, 1)")
+		e.Do(tx, "insert into ranked select * from load")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Do(conn, "insert into ranked values (2, 2)")
+		e.Do(conn, "insert into ranked values (3, 2)")
+		e.Show(conn, "select id from ranked order by id")
+	}, marks{native: true}},
+	{"SET CONSTRAINTS in a block or a function is checked at the commit", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create table parents (id int primary key)")
+		e.Do(conn, "create table children (id int, parent int constraint child_fk references parents deferrable)")
+		const body = "begin set constraints all deferred; insert into children values (1, 99); end"
+		for range 2 { // at first there is no function that could
+			tx, err := conn.Begin(e.Ctx)
+			e.Must("begin", err)
+			e.Do(tx, "do $$ "+body+" $$")
+			e.Err("commit", tx.Commit(e.Ctx))
+			e.Do(conn, "do $$ "+body+" $$")
+			e.Do(conn, "create or replace function load() returns void language plpgsql as $$ "+body+" $$")
+		}
+		tx, err := conn.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "select load()")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Do(conn, "select load()")
+		e.Do(conn, "insert into children values (2, 99)")
+		e.Show(conn, "select id from children")
+	}, marks{native: true}},
 }

@@ -154,4 +154,18 @@ var statementErrors = []behaviour{
 		e.Do(conn, "create table if not exists items ()")
 		e.Do(conn, "drop table if exists nowhere")
 	}, native},
+	{"what a SELECT has written survives an error behind it", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "insert into items values (1, 'a')")
+		for _, sql := range []string{
+			"select * into backup from items",
+			"explain (analyze, costs off, timing off, summary off) update items set name = 'b'",
+			"(with d as (insert into items values (2, 'c') returning id) select id from d)",
+		} {
+			e.Do(conn, sql)
+			e.Do(conn, "select 1/0")
+		}
+		e.Show(conn, "select * from backup")
+		e.Show(conn, "select id, name from items order by id")
+	}, marks{native: true}},
 }

@@ -9,6 +9,9 @@ var limits = map[string]string{
 	"others do not see what is not committed":                                       oneTransaction,
 	"a statement on the handle stays when the transaction beside it is rolled back": oneTransaction,
 	"a failed transaction recovers by its savepoint while others work":              oneTransaction,
+	"a savepoint takes back what its own transaction did":                           oneTransaction,
+	"a statement beside a read-only transaction may write":                          oneTransaction,
+	"a repeatable read does not see what others insert":                             oneTransaction,
 	"two transactions open at once in one goroutine":                                twoTransactions,
 	"a row lock makes others wait or fail":                                          oneBackend,
 	"advisory locks keep other connections out":                                     oneBackend,
@@ -19,6 +22,7 @@ var limits = map[string]string{
 	"the first value of a sequence":                                                 sequences,
 	"LISTEN and NOTIFY":                                                             notify,
 	"listening channels":                                                            notify,
+	"a cursor WITH HOLD does not keep its table in use":                             holdCursor,
 	"a large object's descriptor ends with its transaction":                         descriptors,
 	"now() moves from statement to statement":                                       now,
 	"transactions have ids of their own":                                            now,
@@ -45,8 +49,8 @@ const (
 	plpgsqlContext = "After an expression of a PL/pgSQL function has failed once in a transaction, PostgreSQL evaluates it in another way " +
 		"in the rest of that transaction, and the context of its next error has a line more. " +
 		"Everything else of the error is equal. Do not compare PgError.Where, or use Clone."
-	oneTransaction = "The statements of other connections run inside the transaction that is open: they see what it has done, " +
-		"and are undone with it, which the test is told at its end. Run them on the transaction, or use Clone."
+	oneTransaction = "The statements of other connections run inside the transaction that is open: they see what it has done, it sees what they do, " +
+		"they are read-only if it is, and are undone with it, which the test is told at its end. Run them on the transaction, or use Clone."
 	twoTransactions = "The transactions of one test run one after the other; one that waits for its own goroutine ends with an error " +
 		"that names both places. End the first before the second begins, or use Clone."
 	oneBackend = "The connections of one test share one backend: its locks, its temporary tables, " +
@@ -56,6 +60,7 @@ const (
 	sequences   = "Sequences are not rolled back, so a test sees ids go on where the test before it has left them. Do not expect an id, or set Config.ResetSequences."
 	notify      = "LISTEN takes effect and NOTIFY delivers at a real commit. Use Clone."
 	descriptors = "A large object's descriptor stays open until the end of the test when its transaction was committed. Use Clone."
+	holdCursor  = "What a cursor WITH HOLD reads is in use until it is closed, because no commit has copied its rows (SQLSTATE 55006). Close it first, or use Clone."
 	now         = "now(), CURRENT_TIMESTAMP and the transaction id are those of the test's outer transaction. Use clock_timestamp() or statement_timestamp(), or Clone."
 	isolation   = "Isolation levels are accepted and their promises hold, since nobody else uses the database, but transaction_isolation shows the outer transaction's level. Use Clone to test the level itself."
 	procedures  = "A procedure or DO block cannot commit inside the outer transaction: PostgreSQL refuses it with SQLSTATE 2D000. Use Clone."

@@ -245,4 +245,111 @@ var overlap = []behaviour{
 		e.Err("commit", tx.Commit())
 		e.Show(two, "select id from items order by id")
 	}, marks{}},
+	{"SET LOCAL holds for its own connection", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "create schema tenant")
+		e.Do(a, "create table tenant.items (id int)")
+		e.Do(a, "insert into tenant.items values (7)")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set local search_path = tenant")
+		e.Do(tx, "set local statement_timeout = '50ms'")
+		e.Show(tx, "select set_config('app.tenant', $1, true)", "a")
+		e.Show(tx, "select id from items")
+		e.Show(b, "select id from items")
+		e.Show(b, "select coalesce(current_setting('app.tenant', true), '')")
+		e.Do(b, "select pg_sleep(0.2)")
+		e.Show(tx, "select id, current_setting('app.tenant'), current_setting('statement_timeout') from items")
+		e.Err("commit", tx.Commit(e.Ctx))
+		for _, conn := range []*pgx.Conn{a, b} {
+			e.Show(conn, "select id from items")
+			e.Show(conn, "select coalesce(current_setting('app.tenant', true), ''), current_setting('statement_timeout')")
+		}
+	}, marks{native: true, sometimes: true}},
+	{"SET LOCAL outside a transaction leaves one beside it alone", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Show(tx, "select set_config('app.tenant', $1, true)", "a")
+		e.Do(b, "set local app.tenant = 'b'; set local work_mem = '1MB'; select 1")
+		batch := &pgx.Batch{}
+		batch.Queue("select set_config('app.tenant', $1, true)", "c")
+		batch.Queue("select current_setting('app.tenant')")
+		e.Err("batch", b.SendBatch(e.Ctx, batch).Close())
+		e.Show(tx, "select current_setting('app.tenant'), current_setting('work_mem')")
+		e.Err("commit", tx.Commit(e.Ctx))
+		for _, conn := range []*pgx.Conn{a, b, e.Conn()} {
+			e.Show(conn, "select coalesce(current_setting('app.tenant', true), ''), current_setting('work_mem')")
+		}
+	}, marks{native: true, sometimes: true}},
+	{"a setting that was rolled back does not come back", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Show(b, "select 1")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set search_path = elsewhere")
+		e.Show(b, "show search_path")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		e.Show(a, "show search_path")
+	}, marks{native: true}},
+	{"SET LOCAL ends on its own connection when another has spoken", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "set work_mem = '1MB'")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set local work_mem = '3MB'")
+		e.Show(b, "show work_mem")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(b, "show work_mem")
+		e.Show(a, "show work_mem")
+	}, marks{native: true}},
+	{"a statement parsed under SET LOCAL is parsed anew by others", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		const sql = "select extract(epoch from '2020-01-01 00:00:00'::timestamptz)::bigint where $1"
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set local timezone = 'Asia/Tokyo'")
+		e.Show(tx, sql, true)
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(b, sql, true)
+	}, marks{native: true}},
+	{"a deferred constraint is checked beside a transaction that reads", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "create table parents (id int primary key)")
+		e.Do(a, "create table children (id int primary key, parent int constraint child_fk references parents deferrable initially deferred)")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Show(tx, "select count(*) from parents")
+		e.Do(b, "insert into children values (1, 99)")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Do(b, "insert into parents values (1)")
+		e.Show(b, "select count(*) from children")
+	}, marks{native: true}},
+	{"a statement beside a read-only transaction may write", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		tx, err := a.BeginTx(e.Ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+		e.Must("begin", err)
+		e.Show(tx, "select count(*) from items")
+		e.Do(b, "insert into items values (1, 'a')")
+		e.Err("commit", tx.Commit(e.Ctx))
+	}, marks{native: true}},
+	{"a repeatable read does not see what others insert", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		tx, err := a.BeginTx(e.Ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+		e.Must("begin", err)
+		e.Show(tx, "select count(*) from items")
+		e.Do(b, "insert into items values (1, 'a')")
+		e.Show(tx, "select count(*) from items")
+		e.Err("commit", tx.Commit(e.Ctx))
+	}, marks{native: true}},
+	{"a savepoint takes back what its own transaction did", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "savepoint s")
+		e.Do(b, "insert into items values (1, 'b')")
+		e.Do(tx, "rollback to s")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(a, "select id from items")
+	}, marks{native: true}},
 }

@@ -638,6 +638,40 @@ var sessionState = []behaviour{
 		e.Must("two", two.QueryRowContext(e.Ctx, "select pg_backend_pid()").Scan(&b))
 		e.Log("different %v", a != b)
 	}, marks{}},
+	{"a cursor that a function has opened ends with its transaction", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create function open_items(refcursor) returns refcursor language plpgsql as $$ begin open $1 for select id from items; return $1; end $$")
+		e.Do(conn, "create function leave_open() returns void language plpgsql as $$ declare c cursor for select 1; begin open c; end $$")
+		e.Do(conn, "insert into items values (1, 'a')")
+		for range 2 {
+			tx, err := conn.Begin(e.Ctx)
+			e.Must("begin", err)
+			e.Show(tx, "select open_items('cur')")
+			e.Show(tx, "fetch all from cur")
+			e.Do(tx, "do $$ declare d cursor for select 1; begin open d; end $$")
+			e.Err("commit", tx.Commit(e.Ctx))
+			e.Show(conn, "select open_items('cur')")
+			e.Do(conn, "select leave_open()")
+			e.Show(conn, "select count(*) from pg_cursors where name = 'cur'")
+		}
+		e.Do(conn, "alter table items add column x int")
+		e.Do(conn, "truncate items")
+	}, marks{native: true}},
+	{"a cursor WITH HOLD does not keep its table in use", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "declare held cursor with hold for select id from items")
+		e.Do(conn, "alter table items add column x int")
+	}, marks{native: true}},
+	{"DISCARD ALL is about its own connection", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "declare c cursor for values (1), (2)")
+		e.Show(tx, "fetch 1 from c")
+		e.Do(b, "discard all")
+		e.Show(tx, "fetch 1 from c")
+		e.Err("commit", tx.Commit(e.Ctx))
+	}, marks{native: true}},
 }
 
 var timeAndIDs = []behaviour{

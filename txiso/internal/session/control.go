@@ -251,7 +251,7 @@ func (s *Session) sendReset() {
 		}
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
-	s.guard, s.foreign, s.tx = guardNone, guardNone, appTx{}
+	s.guard, s.foreign, s.cleanupForeign, s.tx = guardNone, guardNone, nil, appTx{}
 	s.ddl, s.prepared, s.temporary = false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()

@@ -10,6 +10,7 @@ type deferredConstraints struct {
 	names    []string // the initially deferred constraints, qualified and quoted
 	others   bool     // there are deferrable ones that are initially immediate
 	distrust bool     // what looks like reading may write
+	cursors  bool     // there are functions that may open some
 	changed  bool     // since the statement that restores the modes was prepared
 }
 
@@ -17,7 +18,7 @@ type deferredConstraints struct {
 // Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
 // of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
 // belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either, nor a view of a
-// sequence, which may be that of a nextval. Functions below 16384 are as old as the database cluster (manual, "System Catalog
+// sequence, which may be that of a nextval. C tells that there are functions that have to do with cursors. Functions below 16384 are as old as the database cluster (manual, "System Catalog
 // Initial Data"): PostgreSQL's own.
 const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
@@ -27,18 +28,25 @@ const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.n
 	`OR refclassid = 'pg_catalog.pg_class'::regclass AND refobjid IN (SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'S'))) ` +
 	`OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 ` +
 	`AND p.provolatile = 'v' AND p.prokind <> 'p' AND l.lanname NOT IN ('c', 'internal') ` +
-	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))`
+	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)) ` +
+	`UNION ALL SELECT 'C' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384 AND (prosrc ILIKE '%cursor%' ` +
+	`OR 'pg_catalog.refcursor'::regtype = ANY (coalesce(proallargtypes, proargtypes::pg_catalog.oid[]) || prorettype)))`
 
 func (d *deferredConstraints) add(row []byte) {
 	switch row[0] {
 	case 'V':
 		d.distrust = true
+	case 'C':
+		d.cursors = true
 	case 'I':
 		d.others = true
 	case 'D':
 		d.names = append(d.names, string(row[1:]))
 	}
 }
+
+// isTemporary reports that a constraint is one of a temporary table.
+func isTemporary(constraint string) bool { return strings.HasPrefix(constraint, "pg_temp") }
 
 // noteWrites notes that a statement is sent that changes data by the look of it, or not. By the look of it only: a view
 // may call a function that does.
@@ -48,9 +56,11 @@ func (s *Session) noteWrites(writes bool) {
 	s.ex.writes = s.ex.writes || writes || s.deferred.stale || s.deferred.distrust
 }
 
-// mustCheck reports whether a transaction that ends now may have left deferred checks to be done.
-func (s *Session) mustCheck(wrote, setConstraints bool) bool {
-	return setConstraints || wrote && (s.deferred.stale || len(s.deferred.names) > 0)
+// mustCheck reports whether a transaction that ends now may have left deferred checks to be done. What is not deferred initially
+// can be by SET CONSTRAINTS, also in a function, or in a block.
+func (s *Session) mustCheck(wrote, setConstraints, blocks bool) bool {
+	d := &s.deferred
+	return setConstraints || wrote && (d.stale || len(d.names) > 0 || d.others && (d.distrust || blocks))
 }
 
 // restoreSQL sets the constraints' modes as a new transaction finds them: SET CONSTRAINTS in a savepoint outlives its

@@ -196,11 +196,14 @@ func (s *Session) openForeign() {
 func (s *Session) closeForeign() {
 	switch s.foreign {
 	case guardDone, guardClean:
+		for _, sql := range s.cleanupForeign {
+			s.internalQuery(sql)
+		}
 		s.internalQuery("RELEASE " + s.names.foreign)
 	case guardFailed:
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
 	}
-	s.foreign = guardNone
+	s.foreign, s.cleanupForeign = guardNone, nil
 }
 
 // end ends the exchange's own guard, if it has one, as what follows in the same exchange needs another.
@@ -238,11 +241,14 @@ func (s *Session) settle(c *conn) {
 	case !s.ex.writes:
 		state = guardClean
 	}
-	if s.ex.behind == foreignGuard && s.ex.wrote && !s.ex.failed {
-		s.tx.foreignWrites++
+	if s.ex.behind == foreignGuard && !s.ex.failed {
+		s.tx.wrote = s.tx.wrote || s.ex.writes && !s.ex.checks
+		if s.ex.wrote {
+			s.tx.foreignWrites++
+		}
 	}
-	if s.ex.behind == ownGuard && state == guardDone {
-		s.endLocals(s.ex.locals)
+	if state == guardDone {
+		s.endExchange()
 	}
 	s.end(state)
 	if s.ex.failed {

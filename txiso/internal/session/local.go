@@ -15,6 +15,7 @@ import (
 func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 	for _, st := range statements {
 		s.noteSettings(st)
+		s.noteSavepoint(c, st)
 		s.noteLocal(c, st)
 		s.noteTemporary(c, st)
 		c.noteNames(st)
@@ -26,10 +27,10 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 	if st.Kind == sqltext.Declare && st.Hold {
 		c.cursors = append(c.cursors, strings.Clone(st.Name))
 	}
-	locals := &s.tx.locals
+	l := &s.tx.locals
 	switch {
-	case s.tx.owner != c && s.ex.behind == ownGuard && !s.ex.aborted:
-		locals = &s.ex.locals
+	case s.tx.owner != c && s.ex.behind != transaction && !s.ex.aborted:
+		l = &s.ex.locals
 	case s.tx.owner != c || s.tx.failed:
 		return
 	}
@@ -39,7 +40,7 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 	case sqltext.Declare:
 		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
 	case sqltext.Set: // outlives the transaction, whatever was local before
-		*locals = slices.DeleteFunc(*locals, func(name string) bool { return st.All || name == lastsAs(st.Name) })
+		l.names = slices.DeleteFunc(l.names, func(name string) bool { return st.All || name == lastsAs(st.Name) })
 	case sqltext.SetLocal:
 		if st.Name == "" || isCall(st.Name) {
 			return
@@ -47,41 +48,75 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 		if slices.Contains(parkable, st.Name) {
 			s.ex.park = append(s.ex.park, strings.Clone(st.Name))
 		}
-		s.keepLocal(locals, lastsAs(strings.Clone(st.Name)))
+		s.keepLocal(l, lastsAs(strings.Clone(st.Name)))
 	}
+}
+
+// locals are the settings of SET LOCAL of a transaction, which an exchange outside of any is, too.
+type locals struct {
+	names   []string
+	mark    int  // differs from that of every other transaction
+	foreign bool // it is an exchange inside another connection's app transaction, which may have its own
 }
 
 // keepLocal keeps a setting's value unless this transaction has. What a savepoint has taken back is to be kept again.
-func (s *Session) keepLocal(locals *[]string, name string) {
-	if len(*locals) == 0 {
+func (s *Session) keepLocal(l *locals, name string) {
+	if len(l.names) == 0 {
 		s.locals++
+		l.mark, l.foreign = s.locals, s.ex.behind == foreignGuard
 	}
-	if !slices.Contains(*locals, name) {
-		*locals = append(*locals, name)
+	if !slices.Contains(l.names, name) {
+		l.names = append(l.names, name)
 	}
 	s.internalQuery(fmt.Sprintf("SELECT pg_catalog.set_config(%[1]s, pg_catalog.concat(%[2]s, pg_catalog.current_setting(%[3]s, true)), true) "+
-		"WHERE NOT pg_catalog.starts_with(coalesce(pg_catalog.current_setting(%[1]s, true), ''), %[2]s)", keptAs(name), s.localMark(), literal(name)))
+		"WHERE NOT pg_catalog.starts_with(coalesce(pg_catalog.current_setting(%[1]s, true), ''), %[2]s)", l.keptAs(name), l.begins(), literal(name)))
 }
 
-func keptAs(setting string) string { return fmt.Sprintf("'txiso.local_%x'", setting) }
+func (l *locals) keptAs(setting string) string {
+	if l.foreign {
+		return fmt.Sprintf("'txiso.foreign_%x'", setting)
+	}
+	return fmt.Sprintf("'txiso.local_%x'", setting)
+}
 
-// localMark begins what is kept for the transaction that was the last to begin with that.
-func (s *Session) localMark() string { return fmt.Sprintf("'%d='", s.locals) }
+// begins is what a value begins with that is kept for this transaction.
+func (l *locals) begins() string { return fmt.Sprintf("'%d='", l.mark) }
 
-// closeCursors closes what DECLARE has opened without HOLD and nothing has closed since.
+// restoreSQL gives the settings the values back that were kept.
+func (l *locals) restoreSQL() []string {
+	var sql []string
+	for _, name := range l.names {
+		sql = append(sql, fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
+			"FROM pg_catalog.current_setting(%s, true) kept WHERE pg_catalog.starts_with(kept, %[2]s)", literal(name), l.begins(), l.keptAs(name)))
+	}
+	return sql
+}
+
+// closeCursors closes what DECLARE or a function has opened without HOLD and nothing has closed since.
 const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg(name) FROM pg_catalog.pg_cursors WHERE NOT is_holdable); n text; ` +
 	`BEGIN FOREACH n IN ARRAY coalesce(names, '{}') LOOP EXECUTE 'CLOSE ' || pg_catalog.quote_ident(n); END LOOP; END $$`
 
-// endLocals notes what is to be done at the end of the app transaction that commits, before anything else is.
-func (s *Session) endLocals(locals []string) {
-	for _, name := range locals {
-		s.cleanup = append(s.cleanup, fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
-			"FROM pg_catalog.current_setting(%s, true) kept WHERE pg_catalog.starts_with(kept, %[2]s)", literal(name), s.localMark(), keptAs(name)))
-	}
-	if s.tx.cursors {
+// endLocals notes what is to be done at the end of a transaction that commits, before anything else is: the app transaction, or an
+// exchange outside.
+func (s *Session) endLocals(l *locals, cursors bool) {
+	s.cleanup = append(s.cleanup, l.restoreSQL()...)
+	if cursors {
 		s.cleanup = append(s.cleanup, closeCursors)
 	}
 	s.temporary.due = len(s.temporary.tables) > 0
+	if s.temporary.due && s.temporary.drops || slices.ContainsFunc(l.names, changesMeaning) {
+		s.statements.invalidate() // what was parsed before means something else
+	}
+}
+
+// endExchange does so for an exchange that was a transaction by itself.
+func (s *Session) endExchange() {
+	switch s.ex.behind {
+	case ownGuard:
+		s.endLocals(&s.ex.locals, s.ex.cursors)
+	case foreignGuard:
+		s.cleanupForeign = s.ex.locals.restoreSQL()
+	}
 }
 
 // runCleanup sends it.

@@ -165,7 +165,7 @@ func (s *Session) parameter(m message) {
 	if s.steps.len() > 0 && s.steps.first().quiet {
 		return
 	}
-	if s.ex.behind == ownGuard && slices.Contains(s.ex.locals, strings.ToLower(name)) {
+	if s.implicit() && slices.Contains(s.ex.locals.names, strings.ToLower(name)) {
 		return // it has its old value again when the exchange is over
 	}
 	s.tx.reported = s.tx.reported || s.tx.owner != nil
@@ -266,8 +266,10 @@ func (s *Session) noteTag(tag string) {
 	case "PREPARE":
 		s.prepared = true
 		s.prepares++
+	case "ROLLBACK": // to a savepoint of the test's
+		s.forgetSchema()
 	default:
-		if changesSchema(tag) {
+		if s.changesSchema(tag) {
 			s.ddl, s.ex.ddl = true, true
 			s.deferred.stale = true
 			s.statements.invalidate()
@@ -275,11 +277,15 @@ func (s *Session) noteTag(tag string) {
 	}
 }
 
-func changesSchema(tag string) bool {
+// changesSchema reports whether what has this tag may have changed the schema. CREATE TABLE … AS says that it selects, as SELECT … INTO
+// does.
+func (s *Session) changesSchema(tag string) bool {
 	word, _, _ := strings.Cut(tag, " ")
 	switch word {
 	case "CREATE", "ALTER", "DROP", "DO", "CALL", "IMPORT", "REINDEX", "SECURITY", "REFRESH":
 		return true
+	case "SELECT", "EXPLAIN":
+		return s.ex.creates
 	}
 	return false
 }
@@ -345,7 +351,7 @@ func (s *Session) errorResponse(m message) {
 		s.refuseWish(m)
 		return
 	case st.drop:
-		s.fail(fmt.Errorf("txiso: a statement of the session's own failed: %s", errorText(m)))
+		s.fail(ownFailure(m))
 		return
 	default:
 		m = s.hinted(m)
@@ -462,6 +468,16 @@ func (st *step) renamed(m message) message {
 	}
 	e.Message = strings.ReplaceAll(e.Message, `"`+st.server+`"`, `"`+st.name+`"`)
 	return encode(nil, &e)
+}
+
+// ownFailure is the end of a session whose own statement has failed. A savepoint takes microseconds, but where processors are busy
+// any statement may last some milliseconds.
+func ownFailure(m message) error {
+	remedy := ""
+	if errorField(m.body(), 'C') == "57014" {
+		remedy = "; the test's statement_timeout holds for the session's savepoints, too: make it longer, or give this test a database of its own with Clone"
+	}
+	return fmt.Errorf("txiso: a statement of the session's own failed: %s%s", errorText(m), remedy)
 }
 
 func errorText(m message) string {

@@ -12,25 +12,28 @@ import (
 // exchange is the one that is under way, of Session.owner.
 type exchange struct {
 	behind      behind
-	open        bool     // Flush has been sent, Sync not yet
-	paused      bool     // nothing more may be sent before the server has answered
-	bound       bool     // something went to the server whose answer is still to come
-	pipelined   bool     // what follows is in a transaction block of its own, see portals.go
-	skipping    bool     // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
-	failed      bool     // it was answered with an error
-	aborted     bool     // it is of a zombie, see ready
-	modes       txModes  // of the transaction that it is by itself
-	copyIn      bool     // the server wants CopyData
-	alone       bool     // nothing may be sent behind it ahead of time
-	writes      bool     // it may have changed data
-	wrote       bool     // it has, by the look of it
-	locals      []string // settings of SET LOCAL in a string of statements
-	constraints bool     // SET CONSTRAINTS was used in one
-	ddl         bool     // it has changed the schema
-	cancelled   bool     // a CancelRequest was sent for it, which the server ignores between two messages
-	checks      bool     // the deferred constraints are being checked
-	hold        bool     // its CommandComplete waits for the deferred constraints to be checked
-	held        []byte   // the one that waits
+	open        bool    // Flush has been sent, Sync not yet
+	paused      bool    // nothing more may be sent before the server has answered
+	bound       bool    // something went to the server whose answer is still to come
+	pipelined   bool    // what follows is in a transaction block of its own, see portals.go
+	skipping    bool    // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
+	failed      bool    // it was answered with an error
+	aborted     bool    // it is of a zombie, see ready
+	modes       txModes // of the transaction that it is by itself
+	copyIn      bool    // the server wants CopyData
+	alone       bool    // nothing may be sent behind it ahead of time
+	writes      bool    // it may have changed data
+	wrote       bool    // it has, by the look of it
+	locals      locals
+	cursors     bool   // it may have left some open
+	constraints bool   // SET CONSTRAINTS was used in one
+	blocks      bool   // DO or CALL was
+	creates     bool   // it may create something by what looks like a SELECT
+	ddl         bool   // it has changed the schema
+	cancelled   bool   // a CancelRequest was sent for it, which the server ignores between two messages
+	checks      bool   // the deferred constraints are being checked
+	hold        bool   // its CommandComplete waits for the deferred constraints to be checked
+	held        []byte // the one that waits
 	commit      *commit
 	strings     queryString // what is left of a Query with several statements
 	syntax      bool        // the server is asked whether it can read the Query
@@ -141,11 +144,16 @@ func (s *Session) progress(c *conn) {
 	case c.inStart < len(c.in):
 	case s.due():
 		s.flushAside(c)
-	case wants && s.owner != nil && s.reader == nil:
+	case wants && s.owner != nil && s.reader == nil && !s.idling(c):
 		s.pump(c)
 	default:
 		s.wait(c)
 	}
+}
+
+// idling reports that another connection than c has the server, which has nothing to do: it waits for that one's Sync, or data.
+func (s *Session) idling(c *conn) bool {
+	return s.copying(c) || s.owner != nil && s.owner != c && s.ex.open && !s.ex.paused && s.steps.len() == 0
 }
 
 // pump reads from the server once, on behalf of whoever owns the exchange, and returns how much there was. Caller must hold mu.
@@ -313,7 +321,7 @@ func (s *Session) leave(c *conn) {
 	c.out.clear()
 	if s.owner == c {
 		s.endCopyIn()
-		if s.ex.open && !s.ex.copyIn { // the Sync it still owes
+		if s.ex.open && !s.ex.copyIn && !s.ex.paused { // the Sync it still owes
 			s.ex.open = false
 			s.sync(c)
 		}

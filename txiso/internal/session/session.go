@@ -83,9 +83,12 @@ type Session struct {
 	tx      appTx
 	cleanup []string   // what is left to do of an app transaction that has committed
 	foreign guardState // the guard of a statement that runs inside another connection's app transaction
-	held    bool       // go-txdb's BEGIN waits until there is something to send behind it
-	begun   bool       // the outer transaction is open on the server
-	names   guardNames
+
+	cleanupForeign []string // what is left to do of that statement
+
+	held  bool // go-txdb's BEGIN waits until there is something to send behind it
+	begun bool // the outer transaction is open on the server
+	names guardNames
 
 	settings   settings
 	locals     int // transactions that have used SET LOCAL

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -140,8 +141,10 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 	case st.Kind == sqltext.SetSessionCharacteristics:
 		s.ex.sets = append(s.ex.sets, "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable")
 		return
-	case st.Kind != sqltext.Set, isCall(st.Name):
+	case st.Kind != sqltext.Set && (st.Kind != sqltext.SetLocal || st.Name == ""), isCall(st.Name):
 		return
+	case st.Kind == sqltext.SetLocal: // while the transaction is open, others do not have it
+		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 	case st.All:
 		s.ex.resets = true
 		s.ex.park = append(s.ex.park, s.settings.parked...)
@@ -149,7 +152,7 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 		s.ex.resets = s.ex.resets || st.Default
 	}
-	if slices.Contains(parkable, st.Name) {
+	if st.Kind == sqltext.Set && slices.Contains(parkable, st.Name) {
 		s.ex.park = append(s.ex.park, strings.Clone(st.Name))
 	}
 	if st.All || changesMeaning(st.Name) {
@@ -197,6 +200,7 @@ func (s *Session) settleSettings(c *conn) {
 	for name := range c.startup {
 		if s.ex.sets == nil || slices.Contains(s.ex.sets, name) {
 			set.renew = append(set.renew, name)
+			c.settings = maps.Clone(c.settings) // an open transaction has the same map
 			delete(c.settings, name)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 // temporary knows the tables of a lease to which commits do something.
 type temporary struct {
 	tables []string // their names, in pg_temp
+	drops  bool     // it drops some of them
 	due    bool     // there was a commit
 }
 
@@ -30,6 +31,7 @@ func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
 	known := slices.Contains(s.temporary.tables, st.Name)
 	if value, acts := onCommitValues[st.OnCommit]; acts || known {
 		sql += fmt.Sprintf(", pg_catalog.set_config('%s%x', '%s', false)", onCommitSetting, st.Name, value)
+		s.temporary.drops = s.temporary.drops || st.OnCommit == sqltext.DropTable
 		if !known {
 			s.temporary.tables = append(s.temporary.tables, strings.Clone(st.Name))
 		}
@@ -55,6 +57,7 @@ func (s *Session) commitTemporary() {
 	}
 	s.temporary.due = false
 	s.unhindered("DO " + literal(fmt.Sprintf(commitTemporary, array(s.temporary.tables), onCommitSetting)))
+	s.deferred.stale = s.deferred.stale || slices.ContainsFunc(s.deferred.names, isTemporary) // it may be gone
 }
 
 // The tables of each kind go together, because they may refer to each other.

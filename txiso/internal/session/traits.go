@@ -11,6 +11,9 @@ type traits struct {
 	writes      bool // they may change data
 	alone       bool // nothing may be sent behind them before they are over
 	constraints bool // SET CONSTRAINTS
+	blocks      bool // DO or CALL, in which there may be anything
+	cursors     bool // they may leave cursors open, whatever functions there are
+	creates     bool // they may create something although their tag says that they SELECT, or EXPLAIN
 	queries     bool // they take a snapshot, behind which a transaction keeps its modes
 	moded       bool // they depend on its modes
 }
@@ -20,14 +23,16 @@ var anything = traits{writes: true, alone: true, queries: true, moded: true}
 
 func traitsOf(k sqltext.Kind, sql string) traits {
 	return traits{
-		writes: writes(k, sql), alone: alone(k), constraints: k == sqltext.SetConstraints, queries: queries(k), moded: moded(k, sql),
+		writes: writes(k, sql), alone: alone(k), constraints: k == sqltext.SetConstraints, blocks: k == sqltext.Do || k == sqltext.Call,
+		cursors: k == sqltext.Do && strings.Contains(strings.ToLower(sql), "cursor"), creates: creates(k, sql), queries: queries(k), moded: moded(k, sql),
 	}
 }
 
 func (t traits) or(u traits) traits {
 	return traits{
 		writes: t.writes || u.writes, alone: t.alone || u.alone,
-		constraints: t.constraints || u.constraints, queries: t.queries || u.queries, moded: t.moded || u.moded,
+		constraints: t.constraints || u.constraints, blocks: t.blocks || u.blocks, cursors: t.cursors || u.cursors,
+		creates: t.creates || u.creates, queries: t.queries || u.queries, moded: t.moded || u.moded,
 	}
 }
 
@@ -53,8 +58,8 @@ func meaningOf(sql string) *meaning {
 // stateOf returns what a prepared statement does to the state of the session, apart from the database.
 func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
 	switch kind {
-	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint,
-		sqltext.Prepare, sqltext.Deallocate:
+	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint, sqltext.RollbackTo,
+		sqltext.Release, sqltext.Prepare, sqltext.Deallocate:
 		return sqltext.Statements(nil, strings.Clone(sql))
 	case sqltext.DDL:
 		return append(sqltext.Statements(nil, strings.Clone(sql)), configCalls(true, sql)...)
@@ -86,14 +91,20 @@ func (s *Session) announce(c *conn, t traits, state []sqltext.Statement, sql str
 func (s *Session) note(c *conn, t traits) {
 	s.noteWrites(t.writes)
 	s.ex.alone = s.ex.alone || t.alone
+	s.ex.creates = s.ex.creates || t.creates
+	cursors := t.cursors || t.writes && s.deferred.cursors
 	modes := s.modes(c)
 	modes.queried = modes.queried || t.queries
 	if s.tx.owner == c {
+		s.tx.cursors = s.tx.cursors || cursors
 		s.tx.wrote = s.tx.wrote || s.ex.writes
 		s.tx.constraints = s.tx.constraints || t.constraints
+		s.tx.blocks = s.tx.blocks || t.blocks
 		return
 	}
+	s.ex.cursors = s.ex.cursors || cursors
 	s.ex.constraints = s.ex.constraints || t.constraints
+	s.ex.blocks = s.ex.blocks || t.blocks
 }
 
 // mayControl reports whether a statement of this kind may need something else than being sent.
@@ -119,6 +130,11 @@ func alone(k sqltext.Kind) bool {
 // writes reports whether a statement may change data. A SELECT can do so only by calling a function.
 func writes(k sqltext.Kind, sql string) bool {
 	return k != sqltext.Show && (k != sqltext.Select || !sqltext.OnlyReads(sql))
+}
+
+// creates reports whether a statement may create a table of rows that it selects.
+func creates(k sqltext.Kind, sql string) bool {
+	return k == sqltext.DDL || (k == sqltext.Select || k == sqltext.With) && sqltext.Creates(sql)
 }
 
 // queries reports whether a statement takes a snapshot. Those that do not are listed in the server's

@@ -2,6 +2,8 @@ package session
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -16,15 +18,24 @@ type appTx struct {
 	abandoned     bool // its connection is gone; it ends with the exchange that runs inside it
 	failed        bool // as after an error in a real transaction
 	modes         txModes
-	wrote         bool     // deferred constraints may have to be checked at COMMIT
-	constraints   bool     // SET CONSTRAINTS was used
-	locals        []string // settings of SET LOCAL
-	cursors       bool     // DECLARE was used
-	reported      bool     // it has changed settings that the client is told about
-	spared        bool     // its context has ended, and it was not rolled back
-	yields        bool     // somebody has waited long enough for the end of it, if it has failed
-	foreignWrites int      // statements of other connections that ran inside
+	wrote         bool // deferred constraints may have to be checked at COMMIT
+	constraints   bool // SET CONSTRAINTS was used
+	blocks        bool // DO or CALL was used
+	locals        locals
+	settings      map[string]string // of its connection, when it began
+	cursors       bool              // DECLARE was used, or what may have opened one
+	reported      bool              // it has changed settings that the client is told about
+	spared        bool              // its context has ended, and it was not rolled back
+	yields        bool              // somebody has waited long enough for the end of it, if it has failed
+	foreignWrites int               // statements of other connections that ran inside
+	savepoints    []savepoint
 	began         *site
+}
+
+// savepoint is one that an app transaction has set.
+type savepoint struct {
+	name          string
+	foreignWrites int // of the transaction when it was set
 }
 
 // commit is a COMMIT that waits for its deferred constraints to be checked.
@@ -115,12 +126,13 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 
 // begin opens an app transaction of c.
 func (s *Session) begin(c *conn, modes txModes) {
-	s.tx = appTx{owner: c, modes: modes, began: s.tx.began}
+	s.tx = appTx{owner: c, modes: modes, began: s.tx.began, settings: c.settings}
 	if s.ex.behind == ownGuard { // in a string of several statements: those ahead of it belong to it
 		s.ex.behind = transaction
 		s.tx.wrote = s.ex.writes
-		s.tx.constraints = s.ex.constraints
-		s.tx.locals, s.ex.locals = s.ex.locals, nil
+		s.tx.constraints, s.tx.blocks = s.ex.constraints, s.ex.blocks
+		s.tx.locals, s.ex.locals = s.ex.locals, locals{}
+		s.tx.cursors = s.ex.cursors
 	}
 	s.ex.modes = txModes{}
 }
@@ -134,13 +146,16 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	case s.status(c) == 'E':
 		s.endFailed(c, st.Chain)
 		s.emitComplete(c, "ROLLBACK")
-	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, s.tx.constraints):
+	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, s.tx.constraints, s.tx.blocks):
 		s.ready(c)             // another connection may have spoken since, and failed
 		s.setupTx(c, anything) // what is deferred is refused in what has become read only
 		s.ex.commit = &commit{chain: st.Chain}
 		s.checkNow()
 		return true
 	default:
+		if len(s.tx.locals.names) > 0 && s.settings.of != c {
+			s.ready(c) // its settings are to be restored, not those of who has spoken since
+		}
 		s.committed(c, st.Chain)
 	}
 	return false
@@ -159,9 +174,7 @@ func (s *Session) commitAhead(c *conn) (waits bool) {
 }
 
 func (s *Session) committedAhead(c *conn) {
-	if s.ex.behind == ownGuard {
-		s.endLocals(s.ex.locals)
-	}
+	s.endExchange()
 	s.endAhead(c, guardDone)
 	s.emitComplete(c, "COMMIT")
 }
@@ -169,7 +182,8 @@ func (s *Session) committedAhead(c *conn) {
 // endAhead ends the transaction that the statements so far of c's exchange are.
 func (s *Session) endAhead(c *conn, state guardState) {
 	s.end(state)
-	s.ex.locals, s.ex.constraints, s.ex.aborted, s.ex.pipelined, s.ex.modes = nil, false, false, false, txModes{}
+	s.ex.locals, s.ex.cursors, s.ex.constraints, s.ex.blocks = locals{}, false, false, false
+	s.ex.aborted, s.ex.pipelined, s.ex.modes = false, false, txModes{}
 	c.endPortals()
 }
 
@@ -177,7 +191,7 @@ func (s *Session) endAhead(c *conn, state guardState) {
 func (s *Session) committed(c *conn, chain bool) {
 	if s.guard == guardRunning {
 		s.guard = guardDone
-		s.endLocals(s.tx.locals)
+		s.endLocals(&s.tx.locals, s.tx.cursors)
 	}
 	s.endTx(c, chain)
 	s.emitComplete(c, "COMMIT")
@@ -221,13 +235,49 @@ func (s *Session) undo() {
 	if s.guard == guardRunning {
 		s.failGuard()
 	}
+	if s.tx.owner != nil {
+		s.tx.owner.settings = s.tx.settings
+	}
 	if s.foreign != guardNone {
-		s.foreign = guardNone // the return to the guard takes it along
+		s.foreign, s.cleanupForeign = guardNone, nil // the return to the guard takes it along
 	}
 	s.forgetSchema()
-	if s.tx.foreignWrites > 0 {
-		s.lose("txiso: %d statement(s) ran on another connection while the transaction begun at %v was open, and were undone with it when it was rolled back; "+
-			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", s.tx.foreignWrites, s.tx.began)
+	s.loseForeign(s.tx.foreignWrites, "rolled back")
+}
+
+// loseForeign reports n statements that other connections have run inside the app transaction, and that it has taken along.
+func (s *Session) loseForeign(n int, when string) {
+	if n > 0 {
+		s.lose("txiso: %d statement(s) ran on another connection while the transaction begun at %v was open, and were undone with it when it was %s; "+
+			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", n, s.tx.began, when)
+	}
+}
+
+// noteSavepoint keeps account of the savepoints of c's app transaction, ahead of a statement of c.
+func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
+	if s.tx.owner != c {
+		return
+	}
+	tx := &s.tx
+	if st.Kind == sqltext.Savepoint {
+		if !tx.failed {
+			tx.savepoints = append(tx.savepoints, savepoint{strings.Clone(st.Name), tx.foreignWrites})
+		}
+		return
+	}
+	if st.Kind != sqltext.RollbackTo && st.Kind != sqltext.Release {
+		return
+	}
+	for i, to := range slices.Backward(tx.savepoints) {
+		if to.name != st.Name {
+			continue
+		}
+		if tx.savepoints = tx.savepoints[:i]; st.Kind == sqltext.RollbackTo {
+			tx.savepoints = tx.savepoints[:i+1]
+			s.loseForeign(tx.foreignWrites-to.foreignWrites, "rolled back to a savepoint")
+			tx.foreignWrites = to.foreignWrites
+		}
+		return
 	}
 }
 
@@ -296,10 +346,10 @@ func (s *Session) warnOutside(c *conn, st sqltext.Statement) {
 }
 
 // obstructed reports that c waits for something that the code under test must do first: a BEGIN for the end of another
-// connection's app transaction, anything for the end of one that is doomed or the data of another connection's COPY. Such a wait
-// has an end.
+// connection's app transaction, anything for the end of one that is doomed, the data of another connection's COPY or the Sync of its
+// pipeline. Such a wait has an end.
 func (s *Session) obstructed(c *conn) bool {
-	return !s.eligible(c) || s.copying(c)
+	return !s.eligible(c) || s.idling(c)
 }
 
 // copying reports that another connection is in the middle of a COPY FROM STDIN.
@@ -329,7 +379,7 @@ func (s *Session) waitExpired(c *conn) bool {
 	if time.Now().Before(s.waitLimit(c)) {
 		return false
 	}
-	if !s.eligible(c) && !s.copying(c) {
+	if !s.eligible(c) && !s.idling(c) {
 		switch {
 		case !c.out.batches[0].begins:
 			s.tx.spared = true
@@ -341,9 +391,13 @@ func (s *Session) waitExpired(c *conn) bool {
 	}
 	message := fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", c.site, s.tx.began)
 	hint := "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone."
-	if s.copying(c) {
-		message = "txiso: a statement waits for a COPY FROM STDIN of another connection, which is still under way"
-		hint = "The connections of one test are one session on the server. End the COPY before other connections are used, or give this test a database of its own: Clone."
+	if s.idling(c) {
+		what, end := "a pipeline", "Send its Sync"
+		if s.copying(c) {
+			what, end = "a COPY FROM STDIN", "End the COPY"
+		}
+		message = fmt.Sprintf("txiso: a statement waits for %s of another connection, which is still under way", what)
+		hint = fmt.Sprintf("The connections of one test are one session on the server. %s before other connections are used, or give this test a database of its own: Clone.", end)
 	}
 	c.waitsSince = time.Time{}
 	s.answerUnsent(c, &pgproto3.ErrorResponse{

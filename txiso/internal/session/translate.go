@@ -207,12 +207,14 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 	return true
 }
 
-// discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD).
-var discardAllSQL = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
+// discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD), but for CLOSE ALL: the cursors of
+// an open transaction are another connection's.
+var discardAllSQL = "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
 	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;" + noTimeouts
 
 func (s *Session) discardAll(c *conn) {
 	s.noteWrites(true)
+	c.leavePortals()
 	s.ready(c)
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
@@ -237,9 +239,19 @@ func (s *Session) ping(c *conn) {
 	s.finish()
 }
 
-// wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check.
+// wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check. What runs
+// inside another connection's app transaction can be checked as long as that has nothing to be checked itself; its COMMIT does it else.
 func (s *Session) wantsCheck(c *conn) bool {
-	return s.ex.behind == ownGuard && !s.ex.aborted && s.mustCheck(s.ex.writes, s.ex.constraints)
+	switch s.ex.behind {
+	case ownGuard:
+	case foreignGuard:
+		if s.tx.wrote || s.tx.constraints {
+			return false
+		}
+	default:
+		return false
+	}
+	return !s.ex.aborted && s.mustCheck(s.ex.writes, s.ex.constraints, s.ex.blocks)
 }
 
 // continueStrings goes on with a Query of several statements: statements that are no transaction control go to the
@@ -351,6 +363,9 @@ func (s *Session) resume(c *conn) {
 		}
 	}
 	s.translate(c, rest)
+	if s.owner == c && (c.closed != nil || c.eof) {
+		s.leave(c) // it went while the batch waited
+	}
 }
 
 func (s *Session) commitChecked(c *conn) {

@@ -1,0 +1,110 @@
+package session_test
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// connectTo opens a connection of the lease that is under way.
+func connectTo(t *testing.T, s *session.Session) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), s.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// A server goes on with what it has received when its client is gone. The session had two answers to wait for where it had sent
+// transaction control behind a statement that ran, and took the second for that of the next exchange.
+func TestAPipelineIsCarriedOutWhenItsConnectionIsGone(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		for n := range 10 {
+			conn := connectTo(t, s).PgConn()
+			pipeline := conn.StartPipeline(t.Context())
+			for _, query := range []string{"BEGIN", "INSERT INTO items VALUES ($1, 'x')", "SELECT pg_sleep(0.02)", "COMMIT"} {
+				var values [][]byte
+				if strings.Contains(query, "$1") {
+					values = [][]byte{{byte('0' + n)}}
+				}
+				pipeline.SendQueryParams(query, values, nil, nil, nil)
+			}
+			pipeline.SendPipelineSync()
+			if err := pipeline.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			waited := make(chan string)
+			go func() { waited <- value(t, db, countItems) }()
+			if err := conn.Conn().Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-waited
+			exec(t, db, "SELECT 1")
+		}
+		expect(t, "items", value(t, db, countItems), "10")
+	})
+}
+
+// A statement behind a pipeline that was flushed, not ended, can have to wait for its own goroutine.
+func TestAPipelineThatIsNotEndedKeepsOthersWaitingForALimitedTime(t *testing.T) {
+	s := open(t, session.Options{BeginTimeout: 100 * time.Millisecond})
+	clean(t, s, func(db *sql.DB) {
+		pipeline := connectTo(t, s).PgConn().StartPipeline(t.Context())
+		pipeline.SendQueryParams("INSERT INTO items VALUES (1, 'one')", nil, nil, nil, nil)
+		pipeline.SendFlushRequest()
+		if err := pipeline.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pipeline.GetResults(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := db.Exec("INSERT INTO items VALUES (2, 'two')")
+		expect(t, "code", code(err), "55P03")
+		if err == nil || !strings.Contains(err.Error(), "waits for a pipeline of another connection") {
+			t.Error(err)
+		}
+		if err := pipeline.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if err := pipeline.Close(); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "INSERT INTO items VALUES (2, 'two')")
+		expect(t, "items", value(t, db, countItems), "2")
+	})
+}
+
+func TestAStatementLostWithAnothersSavepointIsReported(t *testing.T) {
+	s := open(t, session.Options{})
+	findings := lease(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "INSERT INTO items VALUES (1, 'stays')")
+		exec(t, tx, "SAVEPOINT a")
+		exec(t, tx, "SAVEPOINT b")
+		exec(t, db, "INSERT INTO items VALUES (2, 'goes')")
+		exec(t, tx, "RELEASE b")
+		exec(t, tx, "SAVEPOINT b")
+		exec(t, tx, "ROLLBACK TO b")
+		exec(t, tx, "ROLLBACK TO a")
+		exec(t, tx, "ROLLBACK TO a")
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+	if len(findings) != 1 || !strings.Contains(findings[0], "1 statement(s) ran on another connection") || !strings.Contains(findings[0], "rolled back to a savepoint") {
+		t.Errorf("findings: %q", findings)
+	}
+}
