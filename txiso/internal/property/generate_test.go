@@ -327,12 +327,17 @@ func (g *gen) transaction() (ops []op) {
 	}
 	ops = append(ops, op{Do: pick(g, "commit", "commit", "rollback")})
 	if g.IntN(2) == 0 {
-		ops = append(ops, op{Do: "query", Mode: g.mode(), SQL: read(&params{gen: g})})
+		ops = append(ops, op{Do: "query", Mode: g.mode(), SQL: pick(g, read(&params{gen: g}), readLocal)})
 	}
 	return ops
 }
 
+const readLocal = "select current_setting('work_mem')"
+
 var concurrentMakers = []maker{
+	{"", 2, func(g *gen) op {
+		return op{Do: "query", Mode: g.mode(), SQL: pick(g, readLocal, fmt.Sprintf("select set_config('work_mem', '%dMB', true)", 1+g.who))}
+	}},
 	{"", 10, (*gen).execOp},
 	{"", 5, (*gen).queryOp},
 	{"batch", 3, func(g *gen) op {

@@ -70,7 +70,7 @@ func (g *gen) statement(inline bool) (string, []arg) {
 }
 
 func write(p *params) string {
-	switch p.IntN(9) {
+	switch p.IntN(11) {
 	case 0, 1, 2:
 		return fmt.Sprintf("insert into items (id, name, qty) values (%s, %s, %s)", p.num(p.key()), p.text(p.name()), p.num(p.IntN(12)-1))
 	case 3:
@@ -83,6 +83,12 @@ func write(p *params) string {
 		return fmt.Sprintf("delete from items where id = %s returning *", p.num(p.key()))
 	case 7:
 		return fmt.Sprintf("update items set note = %s where id = %s", p.text(pick(p.gen, "short", "it's; commit", "much too long a note")), p.num(p.key()))
+	}
+	switch p.IntN(3) { // what begins with another word
+	case 0:
+		return fmt.Sprintf("(with w as (delete from items where id = %s returning id) select id from w)", p.num(p.key()))
+	case 1:
+		return fmt.Sprintf("explain (analyze, costs off, timing off, summary off) insert into parents values (%s)", p.num(p.key()))
 	}
 	return fmt.Sprintf("with w as (insert into parents values (%s) returning id) select id from w", p.num(p.key()))
 }
@@ -160,9 +166,13 @@ func ddl(p *params) string {
 		return write(p)
 	}
 	x := pick(p.gen, "x1", "x2")
-	switch p.IntN(12) {
+	switch p.IntN(14) {
 	case 0, 1, 2:
 		return "create table " + x + " (id int primary key, a text)"
+	case 12:
+		return "create table " + x + " as select id, " + pick(p.gen, "name as a", "qty as b") + " from items"
+	case 13:
+		return "select id, " + pick(p.gen, "name as a", "qty as b") + " into " + x + " from items"
 	case 3:
 		return "create table if not exists " + x + " (id int primary key, b int references parents deferrable initially deferred)"
 	case 4:
