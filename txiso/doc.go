@@ -67,10 +67,10 @@
 //
 // # One database for all tests of a process
 //
-// A test has a worker database of its own, so tests that run at the same time never wait for each other. With
-// [Config.Shared] they run in one, each in its own transaction, because the clones of a huge seed would cost more than that
-// is worth. Then a test waits where on any database a transaction waits for another one, and what it has locked it holds
-// until it ends:
+// A test has a worker database of its own, so tests that run at the same time do not wait for each other (but for roles,
+// which are the server's). With [Config.Shared] they run in one, each in its own transaction, because the clones of a huge
+// seed would cost more than that is worth. Then a test waits where on any database a transaction waits for another one, and
+// what it has locked it holds until it ends:
 //
 //   - the same unique key in two tests, the same row updated or locked by two tests: the second waits for the end of the
 //     first, ten seconds at most ([Config.BeginTimeout], which becomes lock_timeout unless the DSN sets that), and fails with

@@ -24,7 +24,7 @@ var pages = map[string]string{
 	notify:          "notify",
 	now:             "now",
 	isolation:       "isolation",
-	procedures:      "procedures",
+	procedures:      "outside",
 	twoPhase:        "two-phase",
 	placeholder:     "placeholder",
 	enum:            "enum",
