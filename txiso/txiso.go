@@ -31,7 +31,7 @@ type Config struct {
 	// in Go are refused: goose has them from a registry of the process, so those need a Migrator.
 	Migrations fs.FS
 
-	// Migrator makes the schema with another tool. Only one of Migrations and Migrator may be set.
+	// Migrator makes the schema with another tool, see examples/migrator. Only one of Migrations and Migrator may be set.
 	Migrator Migrator
 
 	// Seed fills the template after the migrations.
@@ -86,7 +86,11 @@ type Migrator interface {
 	// Fingerprint returns a text that changes whenever the result of Migrate may change. It must not need a database.
 	Fingerprint() (string, error)
 
-	// Migrate fills the empty database behind db, with real commits. It must not close db.
+	// Migrate fills the empty database behind db, with real commits. It must not close db, which is pgx's stdlib. A program that
+	// wants an address gets Host, Port, User, Password and Database of conn.Raw(… c.(*stdlib.Conn).Conn().Config()), not its
+	// ConnString, which names the maintenance database.
+	//
+	// ctx is that of the test that came first: go test's -timeout bounds it. No other process does the same meanwhile.
 	Migrate(ctx context.Context, db *sql.DB) error
 }
 
@@ -94,7 +98,8 @@ type Migrator interface {
 type Seed struct {
 	// Version names what Run does: a new version makes a new template. It must not be empty when Run is set.
 	Version string
-	// Run fills the database behind db, with real commits, once per version. It must not close db.
+	// Run fills the database behind db, with real commits, once per version. It must not close db. What is said of Migrate's db
+	// and ctx holds.
 	Run func(ctx context.Context, db *sql.DB) error
 }
 
