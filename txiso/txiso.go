@@ -90,7 +90,7 @@ type Migrator interface {
 	// wants an address gets Host, Port, User, Password and Database of conn.Raw(… c.(*stdlib.Conn).Conn().Config()), not its
 	// ConnString, which names the maintenance database.
 	//
-	// ctx is that of the test that came first: go test's -timeout bounds it. No other process does the same meanwhile.
+	// ctx is that of the test that came first, so only go test's -timeout bounds it. No other process does the same meanwhile.
 	Migrate(ctx context.Context, db *sql.DB) error
 }
 
@@ -222,7 +222,22 @@ func (iso *Iso) DB(t TB) *sql.DB {
 	return db
 }
 
-// Pool is [Iso.DB] for code that uses pgx itself.
+// Pool returns a pool for code that uses pgx itself. It sees what [Iso.DB] gives t, is closed when t ends, has pgxpool's
+// defaults, and can be used from many goroutines.
+//
+// For AfterConnect, MaxConns, a tracer or parameters, change what Config returns and open a pool of your own:
+//
+//	cfg := iso.Pool(t).Config()
+//	cfg.MaxConns = 20
+//	cfg.ConnConfig.RuntimeParams["role"] = "app" // the embedded server's is a superuser, who may do and see everything
+//	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+//	…
+//	t.Cleanup(pool.Close)
+//
+// Do not connect by Config().ConnString(): that is the server's maintenance database, with real commits. Code that takes
+// an address gets that of a [Iso.Clone].
+//
+// It ends the test (Fatalf) as DB does.
 func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 	t.Helper()
 	held := iso.test(t)
