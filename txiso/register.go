@@ -18,9 +18,12 @@ import (
 //	db, err := sql.Open("txiso", t.Name())
 //
 // The data source name says which test it is: databases opened with the same name share one session and see the same
-// data; other names see nothing of it. When the last of them is closed everything is rolled back; Close returns an error
-// if something went wrong that the test could not have seen. Until then the session is held, so forgetting Close keeps
-// the data for the next who opens that name.
+// data; other names see nothing of it. When the last of them is closed everything is rolled back. Check the error of that
+// Close: it has what [Iso.DB] would fail the test with, such as a transaction that is still open. Until then the session is
+// held, so forgetting Close keeps the data for the next who opens that name.
+//
+// What is wrong with cfg sql.Open returns. KeepFailed, MaxKept, TXISO_KEEP, NestedTimeout and the log of statements need a
+// test and have no effect here.
 //
 // Sessions stay warm for the next name until the process ends. A leak checker may want them ended before: the driver is an
 // [io.Closer], whose Close does what [Iso.Close] does:
