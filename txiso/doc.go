@@ -49,8 +49,9 @@
 //	            commit; -- COMMIT, 9µs
 //
 // `go test -artifacts` keeps all of them, in the file txiso-statements.sql of the test's artifacts. Long statements and
-// arguments are shortened; literals and arguments of statements that deal with passwords are left out. Statements that other
-// drivers or [Iso.Clone] run are not seen. A test that passes logs nothing.
+// arguments are shortened; literals and arguments of statements that deal with passwords are left out. Statements of other
+// drivers on the test's session (examples/otherclients) are told, too; those on [Iso.Clone] are not. A test that passes logs
+// nothing, but for one line when a data directory is made.
 //
 // A test that ends with something open fails, with the line that opened it, unless [Config.AllowLeaks] is set:
 //

@@ -23,8 +23,8 @@ import (
 // TXISO_DSN names, or on the embedded one.
 type Config struct {
 	// DSN is a connection string of the server, keyword/value or URL, as pgx understands it. Its database is only used
-	// for locks; its role must be allowed to create databases. "" means the TXISO_DSN variable, and without that the
-	// embedded server.
+	// for locks; its role must be allowed to create databases. It must lead to the server itself, or through a pooler in
+	// session mode, because those locks are a session's. "" means the TXISO_DSN variable, and without that the embedded server.
 	DSN string
 
 	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names and contents. Migrations written
@@ -37,8 +37,9 @@ type Config struct {
 	// Seed fills the template after the migrations.
 	Seed Seed
 
-	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, and with Shared the
-	// wait of any statement for a lock of another test. 0 means ten seconds.
+	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, of any statement for
+	// another connection's COPY FROM STDIN, and with Shared of any statement for a lock of another test (SQLSTATE 55P03). 0
+	// means ten seconds. A goroutine that waits for its own transaction is told after a quarter of a second, however long this is.
 	BeginTimeout time.Duration
 
 	// AllowLeaks lets tests end with something left open. Otherwise a transaction that is still open, rows that are not closed,
@@ -103,8 +104,11 @@ type Seed struct {
 	Run func(ctx context.Context, db *sql.DB) error
 }
 
-// TB is the part of [testing.TB] that is needed. Failed and ArtifactDir are used if a TB has them, as those of package testing
-// do: what a test that has failed is told depends on them.
+// TB is the part of [testing.TB] that is needed. Failed, Skipped, Name and ArtifactDir are used if a TB has them, as those of
+// package testing do. Context must end ahead of the cleanups, which run last in, first out, as in package testing.
+//
+// A test is recognised by its TB value, which must be comparable: another wrapper around the same *testing.T is another test
+// with another database. So wrap once, or pass the *testing.T itself.
 type TB interface {
 	Helper()
 	Context() context.Context
@@ -117,7 +121,8 @@ type TB interface {
 // endTimeout bounds what is left to do when a test has ended.
 const endTimeout = 30 * time.Second
 
-// Iso gives tests their databases. It is safe for concurrent use; one per package is enough.
+// Iso gives tests their databases. It is safe for concurrent use; one per package is enough. Its zero value is not usable:
+// call [New].
 type Iso struct {
 	pool *lease.Pool
 	err  error // what is wrong with the Config
@@ -223,7 +228,7 @@ func (iso *Iso) DB(t TB) *sql.DB {
 }
 
 // Pool returns a pool for code that uses pgx itself. It sees what [Iso.DB] gives t, is closed when t ends, has pgxpool's
-// defaults, and can be used from many goroutines.
+// defaults, whatever the DSN says, and can be used from many goroutines.
 //
 // For AfterConnect, MaxConns, a tracer or parameters, change what Config returns and open a pool of your own:
 //
@@ -269,17 +274,21 @@ func closePool(pool *pgxpool.Pool) {
 // Private is a database with real commits, for t alone.
 type Private struct {
 	DB  *sql.DB // closed when t ends
-	DSN string  // for any other client, in any process that reaches the server; contains the password if there is one
+	DSN string  // for any other client, in any process that reaches the server, until t ends; contains the password if there is one
 }
 
 // Clone returns a private database, cloned from the template: for tests that need what a transaction that is rolled back
-// cannot give. It sees nothing of what DB and Pool do. When t and its subtests have ended it is dropped, in the background:
-// what keeps it from being dropped, the next test that ends with a clone is told, or [Iso.Close].
+// cannot give. Each call gives another one. It sees nothing of what DB and Pool do. For pgx: pgxpool.New(ctx, clone.DSN).
+// When t and its subtests have ended it is dropped, in the background: what keeps it from being dropped, the next test that
+// ends with a clone is told, or [Iso.Close].
 //
-// It costs a few milliseconds if a worker database that nobody has used yet is there to become the clone. Whenever one has, the
-// next is made while tests run, and any later test or process may take it, so that only the first clone of a schema, and one that
-// follows another too soon, waits for a CREATE DATABASE: some tens of milliseconds, more if there are hundreds of tables. A test waits
-// for a DROP DATABASE only when three wait to be dropped. A later run drops those of a process that has ended without Close.
+// It costs a few milliseconds, and some tens more for the first connection to it, if a worker database that nobody has used
+// yet is there to become the clone. Whenever one has, the next is made while tests run, and any later test or process may
+// take it, so that only the first clone of a schema, and one that follows another too soon, waits for a CREATE DATABASE: some
+// tens of milliseconds, more if there are hundreds of tables. A test waits for a DROP DATABASE only when three wait to be
+// dropped. A later run drops those of a process that has ended without Close.
+//
+// It ends the test (Fatalf) when there is no database to be had.
 func (iso *Iso) Clone(t TB) *Private {
 	t.Helper()
 	if iso.err != nil {
@@ -308,7 +317,9 @@ func (iso *Iso) Clone(t TB) *Private {
 
 // Close gives back what the process has on the server: connections, worker databases, locks. It is optional, because the
 // end of the process does the same; leak checkers and TestMain may want it. Call it when no test uses iso any more:
-// afterwards iso gives no databases.
+// afterwards DB, Pool and Clone end their test (Fatalf).
+//
+// It takes half a minute at most. Its error tells which clones could not be dropped; a later run drops them.
 func (iso *Iso) Close() error {
 	ctx, done := context.WithTimeout(context.Background(), endTimeout)
 	defer done()

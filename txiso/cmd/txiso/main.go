@@ -2,7 +2,9 @@
 // database that a failed test has left.
 //
 //	go run github.com/txiso/txiso-go/txiso/cmd/txiso status
-//	go install github.com/txiso/txiso-go/txiso/cmd/txiso@latest
+//	go install github.com/txiso/txiso-go/txiso/cmd/txiso
+//
+// Both work in a module that requires txiso.
 //
 //	txiso status [-json]            the server, its templates, who holds which database, what was kept
 //	txiso psql NAME [ARGUMENTS]     psql on one of them
