@@ -38,8 +38,9 @@ type Config struct {
 	Seed Seed
 
 	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, of any statement for
-	// another connection's COPY FROM STDIN, and with Shared of any statement for a lock of another test (SQLSTATE 55P03). 0
-	// means ten seconds. A goroutine that waits for its own transaction is told after a quarter of a second, however long this is.
+	// another connection's COPY FROM STDIN or for the Sync of its pipeline, and with Shared of any statement for a lock of another
+	// test (SQLSTATE 55P03). 0 means ten seconds. A goroutine that waits for its own transaction is told after a quarter of a
+	// second, however long this is.
 	BeginTimeout time.Duration
 
 	// AllowLeaks lets tests end with something left open. Otherwise a transaction that is still open, rows that are not closed,
