@@ -60,7 +60,7 @@ func child(home string) error {
 // testIdle is short, so that nothing stays for long whatever happens to the tests.
 const testIdle = 2 * time.Second
 
-// process is a child.
+// process is a child, or another program that stays until its standard input ends.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
@@ -75,6 +75,11 @@ func startChild(t *testing.T, home string, env ...string) *process {
 	}
 	cmd := exec.Command(exe)
 	cmd.Env = append(append(os.Environ(), childHome+"="+home), env...)
+	return startProcess(t, cmd)
+}
+
+func startProcess(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -3,16 +3,34 @@
 package pgserver
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// A server's processes are known by its cluster_name: the postmaster has it among its arguments, every other process in its title
-// ("postgres: txiso-1a2b3c4d5e6f: checkpointer"). Unlike a pid it is never somebody else's, and unlike /proc/…/cwd anybody may read it.
-func isServerProcess(command, clusterName string) bool {
-	return strings.Contains(command, "cluster_name="+clusterName) || strings.HasPrefix(command, "postgres: "+clusterName+":")
+// shell starts the command line of the shell that starts a server (launch.go).
+var shell = strings.Join([]string{"/bin/sh", "-c", supervisor, "sh", ""}, separator)
+
+// clusterName gives the cluster_name of a server's process, or of the shell that starts one, and "" of any other: all that would be killed
+// must be certain, and a grep for a server has its name among its arguments too. The postmaster is known by its arguments (postgresArgs),
+// every other process by its title ("postgres: txiso-1a2b3c4d5e6f: checkpointer"). Unlike a pid it is never somebody else's, and unlike
+// /proc/…/cwd anybody may read it.
+func clusterName(command string) string {
+	if title, ok := strings.CutPrefix(command, "postgres: "); ok {
+		if name, _, ok := strings.Cut(title, ": "); ok {
+			return name
+		}
+		return ""
+	}
+	program, args, _ := strings.Cut(strings.TrimPrefix(command, shell), separator+"-D"+separator)
+	data, args, ok := strings.Cut(args, separator+"-c"+separator+"cluster_name=")
+	if !ok || !strings.HasPrefix(path.Base(program), "postgres") || strings.Contains(program+data, "\x00") { // each is one argument
+		return ""
+	}
+	name, _, _ := strings.Cut(args, separator)
+	return name
 }
 
 // processes lists the pids of the server's processes, of the old ones too if its postmaster was killed, and of the shell that starts it.
@@ -29,7 +47,7 @@ func (c *cluster) processes() []int {
 func (c *cluster) visibleProcesses() []int {
 	var pids []int
 	for pid, command := range commands() {
-		if isServerProcess(command, c.name) {
+		if clusterName(command) == c.name {
 			pids = append(pids, pid)
 		}
 	}
@@ -37,7 +55,7 @@ func (c *cluster) visibleProcesses() []int {
 	return pids
 }
 
-func (c *cluster) alive(pid int) bool { return isServerProcess(commandOf(pid), c.name) }
+func (c *cluster) alive(pid int) bool { return clusterName(commandOf(pid)) == c.name }
 
 func (c *cluster) signal(sig syscall.Signal, pids ...int) {
 	for _, pid := range pids {
@@ -49,7 +67,7 @@ func (c *cluster) signal(sig syscall.Signal, pids ...int) {
 // stop the server.
 func (c *cluster) supervised() bool {
 	for _, command := range commands() {
-		if strings.HasPrefix(command, "/bin/sh -c ") && isServerProcess(command, c.name) {
+		if strings.HasPrefix(command, shell) && clusterName(command) == c.name {
 			return true
 		}
 	}

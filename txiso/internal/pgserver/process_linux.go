@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+const separator = "\x00" // of the arguments in a command line
+
 // commands yields every process that we can see with its command line. A zombie has none.
 func commands() iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
@@ -26,7 +28,7 @@ func commands() iter.Seq2[int, string] {
 
 func commandOf(pid int) string {
 	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline") // no such process: no command
-	return strings.ReplaceAll(string(data), "\x00", " ")
+	return string(data)
 }
 
 // ended tells if a process has ended, even if its parent has not noticed. In /proc/…/stat the state follows the name in parentheses.

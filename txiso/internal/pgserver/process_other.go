@@ -9,6 +9,8 @@ import (
 	"strings"
 )
 
+const separator = " " // of the arguments in a command line, which may have it too
+
 // commands yields every process with its command line. A zombie has none that means anything.
 func commands() iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
