@@ -48,7 +48,7 @@ func benchmarkInitdb(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := errors.Join(c.makeDir(), c.makeServerDirs()); err != nil {
+	if err := errors.Join(c.makeDir(), c.makePrivate()); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

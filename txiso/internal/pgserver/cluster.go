@@ -20,7 +20,6 @@ import (
 // cluster is one server of Home: its files and how to run it.
 type cluster struct {
 	dir     string // Home/pg15-1a2b3c4d
-	name    string // PostgreSQL's cluster_name: in the title of every process of the server
 	account account
 	bin     binaries
 	idle    time.Duration
@@ -38,7 +37,7 @@ func newCluster(home string, bin binaries, a account) *cluster {
 
 // openCluster gives the cluster of a directory, as far as it can be known without its binaries.
 func openCluster(dir string, a account) *cluster {
-	return &cluster{dir: dir, name: "txiso-" + digest(dir), account: a, logf: func(string, ...any) {}}
+	return &cluster{dir: dir, account: a, logf: func(string, ...any) {}}
 }
 
 func digest(parts ...string) string {
@@ -48,6 +47,7 @@ func digest(parts ...string) string {
 
 func (c *cluster) lockFile() string { return filepath.Join(c.dir, "lock") }
 func (c *cluster) logFile() string  { return filepath.Join(c.dir, "log") }
+func (c *cluster) nameFile() string { return filepath.Join(c.dir, "name") }
 func (c *cluster) bootFile() string { return filepath.Join(c.dir, "boot") }
 func (c *cluster) private() string  { return filepath.Join(c.dir, "cluster") }
 func (c *cluster) data() string     { return filepath.Join(c.private(), "data") }
@@ -62,7 +62,7 @@ func (c *cluster) socketDir() string {
 	if len(c.private()) <= maxSocketDir && !strings.Contains(c.private(), ",") {
 		return c.private()
 	}
-	return filepath.Join("/tmp", c.name)
+	return filepath.Join("/tmp", c.name())
 }
 
 // makeDir makes the cluster's directory. As root it stays root's: the files that we write must not be in a directory where somebody else can
@@ -75,13 +75,8 @@ func (c *cluster) makeDir() error {
 	return makeDir(c.dir, mode, account{uid: os.Geteuid(), gid: os.Getegid(), name: "ourselves"})
 }
 
-// makeServerDirs makes the directories of the server's account, or checks that they are its. The caller holds the lock.
-func (c *cluster) makeServerDirs() error {
-	if err := makeDir(c.private(), 0o700, c.account); err != nil {
-		return err
-	}
-	return makeDir(c.socketDir(), 0o700, c.account)
-}
+// makePrivate makes the directory of the server's account, or checks that it is its. The caller holds the lock.
+func (c *cluster) makePrivate() error { return makeDir(c.private(), 0o700, c.account) }
 
 func (c *cluster) hasData() (bool, error) {
 	switch err := checkOwner(c.data(), c.account); {
@@ -100,6 +95,9 @@ func (c *cluster) forget() error {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return homeError(file, err)
 		}
+	}
+	if c.socketDir() != c.private() {
+		_ = os.Remove(c.socketDir()) // the next server has another
 	}
 	return nil
 }

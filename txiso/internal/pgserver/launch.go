@@ -91,6 +91,12 @@ func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, er
 	if err := c.forget(); err != nil {
 		return nil, err
 	}
+	if err := c.rename(); err != nil {
+		return nil, err
+	}
+	if err := makeDir(c.socketDir(), 0o700, c.account); err != nil {
+		return nil, err
+	}
 	if err := writeFile(c.bootFile(), []byte(bootID())); err != nil {
 		return nil, homeError(c.bootFile(), err)
 	}
@@ -131,7 +137,7 @@ func (c *cluster) spawn(size []string) (*launched, error) {
 }
 
 func (c *cluster) postgresArgs(size []string) []string {
-	args := []string{"-D", c.data(), "-c", "cluster_name=" + c.name, "-c", "unix_socket_directories=" + quoteList(c.socketDir())}
+	args := []string{"-D", c.data(), "-c", "cluster_name=" + c.name(), "-c", "unix_socket_directories=" + quoteList(c.socketDir())}
 	all := append(append([]string{}, settings...), size...)
 	if runtime.GOOS == "linux" { // other systems lack it in PostgreSQL 14
 		all = append(all, "client_connection_check_interval=1s") // a killed client's long statement does not keep the server in use

@@ -53,7 +53,10 @@ func child(home string) error {
 		_, err := conn.Exec(ctx, statement)
 		return err
 	}
-	_, err = io.Copy(io.Discard, os.Stdin)
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "SELECT 1") // its server must still be there
 	return err
 }
 

@@ -1,6 +1,8 @@
 package pgserver
 
 import (
+	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 )
@@ -20,4 +22,23 @@ func mountTmpfs(t *testing.T, dir, options string, readOnly bool) {
 			t.Error(err)
 		}
 	})
+}
+
+// startContainer is startChild in a container, whose home is another directory at the same path.
+func startContainer(t *testing.T, home string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := exec.Command("/bin/sh", "-c", `mount -t tmpfs -o mode=755 tmpfs "$0"`, home)
+	container := exec.Command("/bin/sh", "-c", `mount -t tmpfs -o mode=755 tmpfs "$0" && exec "$1"`, home, exe)
+	for _, cmd := range []*exec.Cmd{probe, container} {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		cmd.Env = append(os.Environ(), childHome+"="+home)
+	}
+	if err := probe.Run(); err != nil {
+		t.Skip("cannot mount: ", err)
+	}
+	return startProcess(t, container)
 }

@@ -46,8 +46,9 @@ func (c *cluster) processes() []int {
 
 func (c *cluster) visibleProcesses() []int {
 	var pids []int
+	name := c.name()
 	for pid, command := range commands() {
-		if clusterName(command) == c.name {
+		if clusterName(command) == name {
 			pids = append(pids, pid)
 		}
 	}
@@ -55,7 +56,7 @@ func (c *cluster) visibleProcesses() []int {
 	return pids
 }
 
-func (c *cluster) alive(pid int) bool { return clusterName(commandOf(pid)) == c.name }
+func (c *cluster) alive(pid int) bool { return clusterName(commandOf(pid)) == c.name() }
 
 func (c *cluster) signal(sig syscall.Signal, pids ...int) {
 	for _, pid := range pids {
@@ -66,8 +67,9 @@ func (c *cluster) signal(sig syscall.Signal, pids ...int) {
 // supervised tells if the shell that starts the server is still there. Its starter is dead if somebody else holds the lock, so it is about to
 // stop the server.
 func (c *cluster) supervised() bool {
+	name := c.name()
 	for _, command := range commands() {
-		if strings.HasPrefix(command, shell) && clusterName(command) == c.name {
+		if strings.HasPrefix(command, shell) && clusterName(command) == name {
 			return true
 		}
 	}

@@ -38,8 +38,8 @@ func TestProcessesThatMentionAServerAreLeftAlone(t *testing.T) {
 	c := h.cluster()
 	var bystanders []*process
 	for _, args := range [][]string{
-		{"-c", "cat; : cluster_name=" + c.name},
-		{"-c", "cat; :", "sh", "-c", "cluster_name=" + c.name},
+		{"-c", "cat; : cluster_name=" + c.name()},
+		{"-c", "cat; :", "sh", "-c", "cluster_name=" + c.name()},
 	} {
 		bystanders = append(bystanders, startProcess(t, exec.Command("/bin/sh", args...)))
 	}

@@ -115,6 +115,9 @@ func (c *cluster) server(err error) (*Server, error) {
 
 // bringUp makes the server run. The caller holds the lock.
 func (c *cluster) bringUp(ctx context.Context) error {
+	if err := c.nameNew(); err != nil {
+		return err
+	}
 	switch s, err := c.settle(ctx); {
 	case err != nil:
 		return err
@@ -123,7 +126,7 @@ func (c *cluster) bringUp(ctx context.Context) error {
 	case s == unguarded:
 		return c.guard(ctx)
 	}
-	if err := c.makeServerDirs(); err != nil {
+	if err := c.makePrivate(); err != nil {
 		return err
 	}
 	existed, err := c.usableData()

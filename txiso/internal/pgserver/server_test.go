@@ -360,7 +360,7 @@ func wantOnlyData(t *testing.T, c *cluster) {
 func TestHalfMadeDataDirectoriesAreNotUsedAndRemoved(t *testing.T) {
 	h := newHome(t)
 	c := h.cluster()
-	if err := errors.Join(c.makeDir(), c.makeServerDirs()); err != nil {
+	if err := errors.Join(c.makeDir(), c.makePrivate()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Join(c.private(), "new-1", "base"), 0o700); err != nil {
@@ -405,7 +405,7 @@ func TestStartStopsWhenItsContextEnds(t *testing.T) {
 func TestStartGivesUpWaitingForTheLockWhenItsContextEnds(t *testing.T) {
 	h := newHome(t)
 	c := h.cluster()
-	if err := errors.Join(c.makeDir(), c.makeServerDirs()); err != nil {
+	if err := errors.Join(c.makeDir(), c.makePrivate()); err != nil {
 		t.Fatal(err)
 	}
 	l, err := openLock(c.lockFile())
