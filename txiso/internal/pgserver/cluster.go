@@ -89,7 +89,13 @@ func (c *cluster) hasData() (bool, error) {
 }
 
 // forget removes what a server that is no more has left. PostgreSQL would do it too, unless another process has got the old pid by now.
+// One that runs nevertheless, because its name was lost, keeps what it has: a second server would ruin its data.
 func (c *cluster) forget() error {
+	pid := c.postmaster().pid
+	if data, name := started(commandOf(pid)); name != "" && sameDir(data, c.data()) {
+		return fmt.Errorf("txiso: a server that is not known by its name (%s) runs on %s: stop it with kill -INT %d, or set TXISO_HOME to another directory",
+			name, c.data(), pid)
+	}
 	socket := filepath.Join(c.socketDir(), fmt.Sprintf(".s.PGSQL.%d", port))
 	for _, file := range []string{c.pidFile(), socket, socket + ".lock"} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {

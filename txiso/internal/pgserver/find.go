@@ -44,6 +44,7 @@ func clusters(cfg Config) ([]*cluster, *probes, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	home = realHome(home)
 	var all []*cluster
 	for _, dir := range entries(home, "pg") {
 		if c := openCluster(dir, a); isFile(c.lockFile()) {

@@ -28,6 +28,14 @@ func homeDir(cfg Config, a account) (string, error) {
 	return filepath.Join("/var/tmp", "txiso-0"), nil
 }
 
+// realHome is home without symbolic links, so that every spelling of it gives the same paths. One that does not exist yet stays as it is.
+func realHome(home string) string {
+	if real, err := filepath.EvalSymlinks(home); err == nil {
+		return real
+	}
+	return home
+}
+
 // reachable tells if the account can enter dir and everything above it. What does not exist yet is made with a mode that lets it in.
 func reachable(a account, dir string) bool {
 	for ; ; dir = filepath.Dir(dir) {

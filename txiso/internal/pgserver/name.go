@@ -21,8 +21,20 @@ func (c *cluster) name() string {
 	return c.oldName()
 }
 
-// oldName is what a server was called before there was a name file.
-func (c *cluster) oldName() string { return namePrefix + digest(c.dir) }
+// oldName is what a server was called before there was a name file: after its directory, in whatever spelling.
+func (c *cluster) oldName() string {
+	data, name := started(commandOf(c.postmaster().pid))
+	if strings.HasPrefix(name, namePrefix) && sameDir(data, c.data()) {
+		return name
+	}
+	return namePrefix + digest(c.dir)
+}
+
+func sameDir(a, b string) bool {
+	one, err := os.Stat(a)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
+}
 
 // rename draws a name. The caller holds the lock and has made sure that no process with the old one is left.
 func (c *cluster) rename() error {

@@ -48,7 +48,8 @@ func TestServerFromBeforeThereWereNameFilesIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := h.cluster()
-	if err := errors.Join(c.forget(), os.WriteFile(c.nameFile(), []byte(c.oldName()), 0o600)); err != nil {
+	old := namePrefix + digest("another spelling of", c.dir)
+	if err := errors.Join(c.forget(), os.WriteFile(c.nameFile(), []byte(old), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	l, err := c.spawn(sizes[0])
@@ -63,7 +64,7 @@ func TestServerFromBeforeThereWereNameFilesIsKnown(t *testing.T) {
 	}
 	c.signal(syscall.SIGKILL, l.pid)
 	connect(t, h.start())
-	if now := c.postmaster().pid; now == l.pid || c.name() == c.oldName() || h.created.Load() != 1 {
+	if now := c.postmaster().pid; now == l.pid || c.name() == old || h.created.Load() != 1 {
 		t.Errorf("after its end: pid %d, name %s, %d data directories created", now, c.name(), h.created.Load())
 	}
 }

@@ -24,13 +24,19 @@ func clusterName(command string) string {
 		}
 		return ""
 	}
+	_, name := started(command)
+	return name
+}
+
+// started gives the data directory and the cluster_name of a postmaster, or of the shell that starts one.
+func started(command string) (data, name string) {
 	program, args, _ := strings.Cut(strings.TrimPrefix(command, shell), separator+"-D"+separator)
 	data, args, ok := strings.Cut(args, separator+"-c"+separator+"cluster_name=")
 	if !ok || !strings.HasPrefix(path.Base(program), "postgres") || strings.Contains(program+data, "\x00") { // each is one argument
-		return ""
+		return "", ""
 	}
-	name, _, _ := strings.Cut(args, separator)
-	return name
+	name, _, _ = strings.Cut(args, separator)
+	return data, name
 }
 
 // processes lists the pids of the server's processes, of the old ones too if its postmaster was killed, and of the shell that starts it.

@@ -59,6 +59,7 @@ func resolve(ctx context.Context, cfg Config, where places) (*cluster, error) {
 	if err := makeHome(home, a); err != nil {
 		return nil, err
 	}
+	home = realHome(home)
 	known := loadProbes(home, a)
 	defer known.save()
 	bin, err := findBinaries(ctx, cfg, home, where, known)
