@@ -11,8 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 )
 
@@ -60,16 +58,6 @@ func (c *cluster) initdb(ctx context.Context, dir string) error {
 		}
 	}
 	panic("unreachable: the last locale returns")
-}
-
-// diskFull finds the error in what PostgreSQL's programs print.
-func diskFull(text string) error {
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
-		if strings.Contains(strings.ToLower(text), errno.Error()) {
-			return errno
-		}
-	}
-	return nil
 }
 
 // checkReachable asks the account itself whether it gets to the cluster's directory: only the kernel knows all rules.

@@ -59,17 +59,6 @@ type launched struct {
 	pid     int
 }
 
-// failedStart is a server that has ended instead of getting ready.
-type failedStart struct {
-	program string
-	log     string
-}
-
-func (e *failedStart) Error() string {
-	return fmt.Sprintf("txiso: %s does not start:\n%s\nset TXISO_HOME to another directory, TXISO_POSTGRES_BIN to other binaries, "+
-		"or TXISO_DSN to a server that runs", e.program, e.log)
-}
-
 // launch starts the server and waits until it accepts connections. The caller holds the lock and has made sure that no process of an old
 // server is left.
 func (c *cluster) launch(ctx context.Context) (*launched, error) {
@@ -81,10 +70,6 @@ func (c *cluster) launch(ctx context.Context) (*launched, error) {
 		}
 	}
 	return nil, failed
-}
-
-func lacksMemory(log string) bool {
-	return strings.Contains(log, "could not create semaphores") || strings.Contains(log, "shared memory") && !strings.Contains(log, "pre-existing")
 }
 
 func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, error) {
@@ -158,7 +143,7 @@ func (l *launched) waitReady(ctx context.Context) error {
 		}
 		if l.pid == 0 || ended(l.pid) {
 			log, _ := os.ReadFile(l.cluster.logFile())
-			return &failedStart{filepath.Join(l.cluster.bin.dir, "postgres"), lastLines(log, 10)}
+			return &failedStart{l.cluster, lastLines(log, 10)}
 		}
 		if err := sleep(ctx, time.Millisecond); err != nil {
 			return fmt.Errorf("txiso: starting the server: %w", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 	"time"
 
@@ -135,7 +134,7 @@ func (c *cluster) bringUp(ctx context.Context) error {
 		return err
 	}
 	if existed {
-		err := c.run(ctx)
+		err := c.runAgain(ctx, c.run(ctx))
 		if !c.isBroken(ctx, err) {
 			return err
 		}
@@ -144,6 +143,14 @@ func (c *cluster) bringUp(ctx context.Context) error {
 		}
 	}
 	if err := c.create(ctx); err != nil {
+		return err
+	}
+	return c.run(ctx)
+}
+
+// runAgain starts a server once more that has not started for a reason that may have passed, such as a signal.
+func (c *cluster) runAgain(ctx context.Context, err error) error {
+	if !didNotStart(err) || ctx.Err() != nil {
 		return err
 	}
 	return c.run(ctx)
@@ -169,31 +176,9 @@ func (c *cluster) run(ctx context.Context) error {
 	}
 	if err := c.guard(ctx); err != nil {
 		l.abandon()
-		return &unguardedStart{err}
+		return &unguardedStart{c, err}
 	}
 	return l.keep()
-}
-
-// unguardedStart is a server that has started, but does not run the watchdog.
-type unguardedStart struct{ error }
-
-func (e *unguardedStart) Unwrap() error { return e.error }
-
-// isBroken tells if a data directory is to blame for the error that starting it gave: its server has ended, or does not do what any other
-// does. New data would be of no help to who cannot start a program or write a file, nor to a machine that lacks something.
-func (c *cluster) isBroken(ctx context.Context, err error) bool {
-	var failed *failedStart
-	var unguarded *unguardedStart
-	switch {
-	case err == nil, ctx.Err() != nil:
-		return false
-	case errors.As(err, &failed):
-		return diskFull(failed.log) == nil && !lacksMemory(failed.log)
-	case errors.As(err, &unguarded):
-		var pgErr *pgconn.PgError
-		return !errors.As(err, &pgErr) || !strings.HasPrefix(pgErr.Code, "53") // insufficient resources
-	}
-	return false
 }
 
 // patience is how long a server may be in a state before its processes are killed. Recovery is the long one.
