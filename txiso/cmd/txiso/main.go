@@ -42,8 +42,21 @@ const (
 	misuse  = 2
 )
 
-// usageError is a command line that means nothing.
+// usageError is a command line that means nothing. What it repeats of that has no password.
 type usageError struct{ error }
+
+func (e usageError) Error() string {
+	text := e.error.Error()
+	if !mayTellPassword(text) {
+		return text
+	}
+	return "what may be the address of a server stands where none belongs, and is not repeated because of its password; use `txiso status -dsn …`"
+}
+
+// mayTellPassword recognises addresses of servers, whole or in parts.
+func mayTellPassword(text string) bool {
+	return strings.Contains(text, "://") || strings.Contains(text, "@") || strings.Contains(strings.ToLower(text), "password")
+}
 
 // exited is the exit status of a program that ran in our place.
 type exited int
@@ -86,6 +99,9 @@ func dispatch(ctx context.Context, args []string, out, errOut io.Writer) error {
 	case "help", "-h", "-help", "--help":
 		return help(out, rest)
 	}
+	if strings.HasPrefix(name, "-") {
+		return usageError{errors.New("flags come behind the command; use `txiso status -dsn …`")}
+	}
 	cmd, err := commandNamed(name)
 	if err != nil {
 		return err
@@ -115,6 +131,9 @@ func (c *call) noArguments() error {
 func (c *call) database() (string, error) {
 	if c.flags.NArg() == 0 {
 		return "", usageError{fmt.Errorf("%s needs the NAME of a database, which txiso status shows; see txiso help %[1]s", c.flags.Name())}
+	}
+	if name := c.flags.Arg(0); mayTellPassword(name) {
+		return "", usageError{fmt.Errorf("%q is no NAME of a database", name)}
 	}
 	return c.flags.Arg(0), nil
 }

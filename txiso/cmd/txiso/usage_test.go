@@ -34,6 +34,36 @@ func TestAWrongCommandLine(t *testing.T) {
 	}
 }
 
+// A DSN is easily put where a command or a name belongs.
+func TestAMisplacedDSNIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	const url = "postgres://ann:" + password + "@db/x"
+	for _, args := range [][]string{
+		{url},
+		{"-dsn=" + url, "status"},
+		{"-dsn", url, "status"},
+		{"help", url},
+		{"status", url},
+		{"status", "-" + url},
+		{"clean", "-unused", url},
+		{"clean", "host=db", "password=" + password},
+		{"clean", "host=db", "PASSWORD=", password},
+		{"psql", url},
+		{"psql", "host=db password=" + password},
+		{"dsn", url},
+		{"dsn", "a", url},
+		{"stop", "ann:" + password + "@db"},
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			t.Parallel()
+			r := txiso(t, []string{"TXISO_HOME=" + t.TempDir()}, args...).expect(2, "use `txiso status -dsn …`")
+			if strings.Contains(r.out+r.errOut, password) {
+				t.Errorf("%q prints the password:\n%s%s", args, r.out, r.errOut)
+			}
+		})
+	}
+}
+
 func TestHelpTeachesEveryCommand(t *testing.T) {
 	t.Parallel()
 	overview := txiso(t, nil, "help").expect(0, "The exit status is 0", "TXISO_HOME", "-dsn")
