@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,10 +15,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// parameterName is what the server takes for the name of a parameter.
+var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+
 func parseDSN(dsn string) (*pgx.ConnConfig, error) {
-	cfg, err := pgx.ParseConfig(dsn)
+	cfg, err := pgx.ParseConfig(strings.TrimSpace(dsn))
 	if err != nil {
-		return nil, parseError(err)
+		return nil, parseError(parseReason(err))
+	}
+	// pgx takes a URL in quotes, or of another scheme, for the name of a parameter, which the server would repeat with the password in it.
+	for name := range cfg.RuntimeParams {
+		if !parameterName.MatchString(name) {
+			return nil, parseError("the name of a parameter in it has characters that none has")
+		}
 	}
 	if strings.Contains(cfg.Host+cfg.Database, "@") {
 		return nil, errors.New("txiso: host or database in the DSN contain an @, so part of the password was taken for them; percent-encode the password's special characters (@ is %40, / is %2F)")
@@ -33,11 +43,24 @@ func parseDSN(dsn string) (*pgx.ConnConfig, error) {
 // dsnFor is a URL that any client of PostgreSQL understands (libpq, lib/pq, node-postgres, …). It
 // spells out what pgx found in the DSN, the environment, the password and the service file.
 func dsnFor(base *pgx.ConnConfig, encrypted bool, database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(base.User), Path: "/" + database}
-	if base.Password != "" {
-		u.User = url.UserPassword(base.User, base.Password)
-	}
 	query := sslSettings(base.ConnString(), encrypted)
+	if password := dsnSettings(base.ConnString())[keyPassword]; password != "" {
+		query[keyPassword] = password
+	}
+	user := url.User(base.User)
+	if base.Password != "" {
+		user = url.UserPassword(base.User, base.Password)
+	}
+	return urlFor(base, user, query, database)
+}
+
+// loginFor is dsnFor without passwords.
+func loginFor(base *pgx.ConnConfig, encrypted bool, database string) string {
+	return urlFor(base, url.User(base.User), sslSettings(base.ConnString(), encrypted), database)
+}
+
+func urlFor(base *pgx.ConnConfig, user *url.Userinfo, query map[string]string, database string) string {
+	u := url.URL{Scheme: "postgres", User: user, Path: "/" + database}
 	if u.Host = net.JoinHostPort(base.Host, strconv.Itoa(int(base.Port))); isSocket(base.Host) {
 		u.Host = ""
 		query["host"], query["port"] = base.Host, strconv.Itoa(int(base.Port))
@@ -54,7 +77,10 @@ func isSocket(host string) bool {
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || len(host) > 2 && host[1:3] == `:\`
 }
 
-// sslSettings returns the TLS settings of the DSN or the environment. Clients differ in the
+// keyPassword is the TLS setting that is a secret: it opens the client's key.
+const keyPassword = "sslpassword"
+
+// sslSettings returns the TLS settings of the DSN or the environment, but for [keyPassword]. Clients differ in the
 // default for sslmode, so it is always named: without one, what the server turned out to do.
 func sslSettings(dsn string, encrypted bool) map[string]string {
 	settings := map[string]string{"sslmode": "disable"}
@@ -67,7 +93,7 @@ func sslSettings(dsn string, encrypted bool) map[string]string {
 		}
 	}
 	for name, value := range dsnSettings(dsn) {
-		if strings.HasPrefix(name, "ssl") && name != "ssl" {
+		if strings.HasPrefix(name, "ssl") && name != "ssl" && name != keyPassword {
 			settings[name] = value
 		}
 	}

@@ -20,6 +20,7 @@ func TestDSNRoundTrips(t *testing.T) {
 		"postgres://u:p%40ss%2Fw%3Ard@db.example.com:6000/d?sslmode=require&TimeZone=Europe%2FBerlin",
 		"postgresql:///d?host=/var/run&user=u&password=a+b%26c",
 		"postgres://u@localhost/d?pool_max_conns=3&sslmode=prefer",
+		"\n postgres://u:p@localhost/d?sslmode=disable ",
 	} {
 		t.Run(dsn, func(t *testing.T) {
 			checkRoundTrip(t, dsn)
@@ -33,7 +34,7 @@ func checkRoundTrip(t *testing.T, dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _ := pgx.ParseConfig(dsn)
+	before, _ := pgx.ParseConfig(strings.TrimSpace(dsn))
 	after, err := pgx.ParseConfig(got)
 	if err != nil {
 		t.Fatalf("%s: %v", got, err)
@@ -97,6 +98,23 @@ func TestSSLMode(t *testing.T) {
 		got, err := provision.DSNFor(test.dsn, test.encrypted, "d")
 		if err != nil || !strings.Contains(got, test.want) {
 			t.Errorf("%s, encrypted=%v: %s, %v, want %s", test.dsn, test.encrypted, got, err, test.want)
+		}
+	}
+}
+
+// The password of the client's key was in what a failed test logs and in psql's command line, for everybody to read.
+func TestThePasswordOfAKeyIsInNothingPublic(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{
+		"postgres://u:s3cret@h/d?sslmode=require&sslpassword=s3cret",
+		"host=h user=u password=s3cret dbname=d sslmode=require sslpassword='s3cret'",
+	} {
+		login, kept, err := provision.PublicFor(dsn, "d")
+		if err != nil || strings.Contains(login+kept, "s3cret") || !strings.Contains(login, "sslmode=require") || !strings.Contains(kept, "sslmode=require") {
+			t.Errorf("%s: %v, %s, %s", dsn, err, login, kept)
+		}
+		if own, err := provision.DSNFor(dsn, true, "d"); err != nil || !strings.Contains(own, "sslpassword=s3cret") {
+			t.Errorf("%s: %v, the address of a clone is not complete: %s", dsn, err, own)
 		}
 	}
 }

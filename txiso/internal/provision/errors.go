@@ -137,8 +137,8 @@ func sqlState(err error) string {
 // parseError explains why a DSN does not parse without repeating any part of it: in a malformed
 // one nobody can tell where the password ends (pgconn masks what it recognises and says that it
 // cannot promise more). The pgconn error is not wrapped because it holds the DSN.
-func parseError(err error) error {
-	return fmt.Errorf(`txiso: the DSN does not parse: %s; write it as "host=… port=… user=… dbname=…" or "postgres://user@host:port/dbname" with special characters of the password percent-encoded`, parseReason(err))
+func parseError(reason string) error {
+	return fmt.Errorf(`txiso: the DSN does not parse: %s; write it as "host=… port=… user=… dbname=…" or "postgres://user@host:port/dbname" with special characters of the password percent-encoded`, reason)
 }
 
 var quoted = regexp.MustCompile(`"(?:\\.|[^"\\])*"`)

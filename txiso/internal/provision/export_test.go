@@ -21,6 +21,15 @@ func DSNFor(dsn string, encrypted bool, database string) (string, error) {
 	return dsnFor(base, encrypted, database), nil
 }
 
+// PublicFor is what others may read: the URL of a login and the conninfo of a kept database.
+func PublicFor(dsn, database string) (login, kept string, err error) {
+	base, err := parseDSN(dsn)
+	if err != nil {
+		return "", "", err
+	}
+	return loginFor(base, true, database), conninfo(base, true, database), nil
+}
+
 // ConnectTimeout is how long connecting with a DSN may take.
 func ConnectTimeout(dsn string) (time.Duration, error) {
 	base, err := parseDSN(dsn)

@@ -64,6 +64,9 @@ func TestDSNThatDoesNotParse(t *testing.T) {
 		"postgres://user:%zzs3cret@localhost/db",
 		"postgres://user@localhost/db?password=s3cret&sslmode=perhaps",
 		"postgres://user@localhost:s3cret/db",
+		"pgx5://user:s3cret@localhost/db?sslmode=disable",
+		`"postgres://user:s3cret@localhost/db?sslmode=disable"`,
+		"dsn=postgres://user:s3cret@localhost/db sslmode=disable host = localhost user:s3cret@localhost=1",
 	} {
 		t.Run(dsn, func(t *testing.T) {
 			mustContain(t, openError(t, dsn), "the DSN does not parse: ", "write it as")

@@ -196,8 +196,7 @@ func (r *Report) DSN(d Database) string { return dsnFor(r.client(d), r.encrypted
 // Login is DSN in two parts, for a command line that everybody on the machine can read.
 func (r *Report) Login(d Database) (url, password string) {
 	base := r.client(d)
-	password, base.Password = base.Password, ""
-	return dsnFor(base, r.encrypted, d.Name), password
+	return loginFor(base, r.encrypted, d.Name), base.Password
 }
 
 // client is how a client should connect to d.
