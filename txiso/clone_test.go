@@ -105,6 +105,29 @@ func awaitDropped(t *testing.T, clone string) {
 	}
 }
 
+// A clone needs the test's time, and Close comes when there are no tests. Both were told something about the server.
+func TestACloneAtTheWrongTime(t *testing.T) {
+	t.Parallel()
+	late := fresh(t, txiso.Config{Migrations: table(t)})
+	playTest(t, func(tb *fakeTB) {
+		tb.Cleanup(func() { late.Clone(tb) })
+	}).expectFatal(t, "the test's context had ended", "context canceled", "call Clone in the test, not in its Cleanup")
+
+	cfg := txiso.Config{Migrations: table(t)}
+	closed := txiso.New(cfg)
+	t.Cleanup(func() { dropTemplate(t, cfg) })
+	played := playTest(t, func(tb *fakeTB) {
+		closed.Clone(tb)
+		closeIso(t, closed)
+	})
+	if len(played.fatals) > 0 {
+		t.Fatal(played.fatals)
+	}
+	if said := strings.Join(played.errors, "\n"); !strings.Contains(said, "Close was called; call it when no test uses a database any more") || strings.Contains(said, "server") {
+		t.Errorf("the test is told %q", said)
+	}
+}
+
 // Tests that use clones one after the other wait neither for CREATE DATABASE nor for DROP DATABASE. What is made for a next
 // one that does not come is what a worker database is, and stays as those do.
 func TestClosingDropsClonesThatAreDroppedInTheBackground(t *testing.T) {

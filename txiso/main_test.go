@@ -99,11 +99,12 @@ func dropTemplate(t testing.TB, cfg txiso.Config) {
 // templateOf cuts the number off a worker database's name.
 func templateOf(name string) string { return name[:strings.LastIndex(name, "_")] }
 
+// dropDatabases leaves to a collector what that drops at the same time.
 func dropDatabases(t testing.TB, dsn, template string) {
 	t.Helper()
 	conn := connect(t, dsn)
 	for _, name := range databases(t, conn, template) {
-		if _, err := conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		if _, err := conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}
 	}

@@ -295,6 +295,9 @@ func (iso *Iso) Clone(t TB) *Private {
 	if iso.err != nil {
 		t.Fatalf("%v", iso.err)
 	}
+	if err := inTime(t, "call Clone in the test"); err != nil {
+		t.Fatalf("%v", err)
+	}
 	clone, err := iso.pool.Clone(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -360,8 +363,8 @@ func (h *test) begin(t TB) error {
 	if h.ground != nil {
 		return nil
 	}
-	if err := context.Cause(t.Context()); err != nil {
-		return fmt.Errorf("txiso: a database was asked for when the test's context had ended: %w; call DB or Pool in the test first, not in its Cleanup", err)
+	if err := inTime(t, "call DB or Pool in the test first"); err != nil {
+		return err
 	}
 	l, err := h.iso.pool.Get(t.Context(), t.Logf)
 	if err != nil {
@@ -371,6 +374,14 @@ func (h *test) begin(t TB) error {
 		l.KeepAll()
 	}
 	h.ground = l
+	return nil
+}
+
+// inTime refuses what comes when the test has ended, and says what would not.
+func inTime(t TB, advice string) error {
+	if err := context.Cause(t.Context()); err != nil {
+		return fmt.Errorf("txiso: a database was asked for when the test's context had ended: %w; %s, not in its Cleanup", err, advice)
+	}
 	return nil
 }
 

@@ -22,6 +22,7 @@ const (
 	duplicateDatabase     = "42P04"
 	uniqueViolation       = "23505"
 	insufficientPrivilege = "42501"
+	diskFull              = "53100"
 	tooManyConnections    = "53300"
 	objectInUse           = "55006"
 	adminShutdown         = "57P01"
@@ -103,12 +104,19 @@ func broken(err error) bool {
 }
 
 func waitError(what string, err error) error {
-	return fmt.Errorf("txiso: gave up waiting for %s: %w; give the test more time", what, err)
+	return fmt.Errorf("txiso: gave up waiting for %s: %w; %s", what, err, moreTime(err))
+}
+
+func moreTime(err error) string {
+	if errors.Is(err, context.Canceled) { // the context of a test is, when it ends
+		return "give the test more time, or let it wait for its goroutines"
+	}
+	return "give the test more time"
 }
 
 // doing adds what was attempted to an error that does not say it yet.
 func doing(what string, err error) error {
-	if err == nil || errors.Is(err, ErrLost) {
+	if err == nil || errors.Is(err, ErrLost) || errors.Is(err, ErrClosed) {
 		return err
 	}
 	return fmt.Errorf("txiso: %s: %w%s", what, err, advice(err))
@@ -120,8 +128,10 @@ func advice(err error) string {
 		return "; use a role that may create databases and owns those that start with txiso_"
 	case sqlState(err) == objectInUse:
 		return "; disconnect the other users of that database"
+	case sqlState(err) == diskFull:
+		return "; make room on the server's disk: txiso clean drops what is kept and stale"
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
-		return "; give the test more time"
+		return "; " + moreTime(err)
 	}
 	return ""
 }

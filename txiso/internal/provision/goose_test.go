@@ -24,6 +24,16 @@ func leaseError(t *testing.T, cfg provision.Config) error {
 	return err
 }
 
+// A full disk is the server's business, but what txiso has there can go.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Migrator = provision.Goose(migrations("00001_full.sql", "-- +goose Up\n-- +goose StatementBegin\n"+
+		"DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file'; END $$;\n-- +goose StatementEnd\n"+
+		"-- "+uniqueTable()+"\n"))
+	mustContain(t, leaseError(t, cfg), "could not extend file", "SQLSTATE 53100", "make room on the server's disk", "txiso clean drops")
+}
+
 func TestSyntaxErrorNamesFileAndPosition(t *testing.T) {
 	t.Parallel()
 	table := uniqueTable()

@@ -18,6 +18,7 @@ type keeper struct {
 	mine     map[string]bool // databases whose lock is ours; a second try for one would succeed
 	template *marker         // of the template, once we share its lock
 	seen     *survey         // what holding the template showed; the first lease chooses from it
+	closed   bool            // by us
 }
 
 func newKeeper(l *link) *keeper { return &keeper{link: l, mine: make(map[string]bool)} }
@@ -30,7 +31,10 @@ func (k *keeper) do(ctx context.Context, f func(ctx context.Context, l *link) er
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.link.lost() {
+	switch {
+	case k.closed:
+		return ErrClosed
+	case k.link.lost():
 		return ErrLost
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
@@ -94,6 +98,7 @@ func (k *keeper) forgetTemplate() {
 func (k *keeper) close(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.closed = true
 	if !k.link.lost() {
 		_, _ = k.link.conn.Exec(ctx, "SELECT pg_advisory_unlock_all()").ReadAll()
 	}

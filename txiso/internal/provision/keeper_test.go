@@ -73,10 +73,18 @@ func TestLeaseReconnects(t *testing.T) {
 func TestClosedProvisioner(t *testing.T) {
 	t.Parallel()
 	p := open(t, config(t))
-	w := lease(t, p)
+	w, c, kept := lease(t, p), clone(t, p), lease(t, p)
 	closeNow(t, p)
 	closeNow(t, p)
 	w.Release()
+	_, err := kept.Keep(t.Context(), "Test", 1)
+	// They said that the server had gone away.
+	for what, err := range map[string]error{"Check": w.Check(t.Context()), "Drop": c.Drop(t.Context()), "Keep": err} {
+		mustContain(t, err, "Close was called", "call it when no test uses a database any more")
+		if !errors.Is(err, provision.ErrClosed) || errors.Is(err, provision.ErrLost) {
+			t.Errorf("%s: %v is not ErrClosed", what, err)
+		}
+	}
 	if _, err := p.Lease(t.Context()); !errors.Is(err, provision.ErrClosed) {
 		t.Errorf("Lease: %v, want ErrClosed", err)
 	}

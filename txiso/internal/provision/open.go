@@ -90,8 +90,8 @@ type Provisioner struct {
 	stop         context.CancelFunc
 }
 
-// ErrClosed is returned by every method of a Provisioner after Close.
-var ErrClosed = errors.New("txiso: the provisioner is closed; open a new one")
+// ErrClosed is returned by every method of a Provisioner, and of what it has handed out, after Close.
+var ErrClosed = errors.New("txiso: Close was called; call it when no test uses a database any more")
 
 // Open connects to the server and checks that it can be used: PostgreSQL 14 or newer, a primary,
 // and a role that may create databases. Nothing is created yet. ctx bounds Open alone.
@@ -197,7 +197,7 @@ func (p *Provisioner) lockTurn(ctx context.Context) error {
 	case p.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("txiso: gave up waiting for the template: %w", context.Cause(ctx))
+		return waitError("the template", context.Cause(ctx))
 	}
 }
 

@@ -178,6 +178,27 @@ func TestEndedContext(t *testing.T) {
 	lease(t, p) // the keeper survived
 }
 
+// Nothing said what to do to who asked while another built the template.
+func TestContextThatEndsWhileTheTemplateIsBuilt(t *testing.T) {
+	t.Parallel()
+	cfg, started := config(t), make(chan struct{})
+	cfg.Migrator = hangingMigrator{Migrator: cfg.Migrator, started: func() { close(started) }}
+	p := open(t, cfg)
+	building, stop := context.WithCancel(t.Context())
+	built := make(chan error)
+	go func() {
+		_, err := p.Lease(building)
+		built <- err
+	}()
+	<-started
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := p.Lease(ctx)
+	mustContain(t, err, "gave up waiting for the template: context canceled", "give the test more time, or let it wait for its goroutines")
+	stop()
+	mustContain(t, <-built, "context canceled", "give the test more time")
+}
+
 func TestContextThatEndsWhileConnecting(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
