@@ -118,6 +118,26 @@ func theSame(t *testing.T, db *sql.DB) {
 	}
 }
 
+// Processes that waited for the template took two connections each, and the migrations of the one that built it got none: it
+// gave up, and the next one fared the same.
+func TestProcessesThatStartAtOnceOnAServerWithFewConnections(t *testing.T) {
+	server := startServer(t, "max_connections = 12", "superuser_reserved_connections = 0", "max_wal_senders = 0", "autovacuum = off")
+	t.Setenv("TXISO_DSN", server.socketDSN())
+	t.Setenv(childLog, filepath.Join(t.TempDir(), "log"))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if out, err := child(t, "use a database").CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	all.Wait()
+	if n := lines(t, os.Getenv(childLog)); n != 1 {
+		t.Errorf("the migrations ran %d times", n)
+	}
+}
+
 // A run is killed in the middle of a test, with an open transaction, a statement that runs, and a clone.
 func TestAProcessKilledInTheMiddleOfATest(t *testing.T) {
 	rounds := 5

@@ -21,8 +21,9 @@
 // it and exclusive for the one that drops it.
 //
 // One connection per Provisioner, the keeper, holds these locks. It runs short statements only;
-// whatever can take long (CREATE DATABASE, DROP DATABASE, waiting for a builder) runs on an admin
-// connection that is closed afterwards.
+// whatever can take long (CREATE DATABASE, DROP DATABASE, waiting for a collector) runs on an admin
+// connection that is closed afterwards. Who waits for another process to build the template asks
+// again and again on the keeper, so that the waiting do not take the builder's connections.
 //
 // # What is ours
 //

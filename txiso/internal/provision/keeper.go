@@ -42,6 +42,17 @@ func (k *keeper) do(ctx context.Context, f func(ctx context.Context, l *link) er
 	return f(ctx, k.link)
 }
 
+// choose takes a lock unless somebody has it.
+func (k *keeper) choose(ctx context.Context, name string) (chosen bool, err error) {
+	err = k.do(ctx, func(ctx context.Context, l *link) (err error) {
+		if chosen, err = l.try(ctx, name); chosen {
+			k.mine[name] = true
+		}
+		return err
+	})
+	return chosen, err
+}
+
 // release gives the lock of name back. On a lost connection the server has done so already.
 func (k *keeper) release(name string) {
 	k.mu.Lock()

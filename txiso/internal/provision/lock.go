@@ -21,6 +21,15 @@ func (l *link) lock(ctx context.Context, name string) error {
 	return err
 }
 
+// try takes the lock of name unless somebody has it.
+func (l *link) try(ctx context.Context, name string) (bool, error) {
+	results, err := l.exec(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock(%d)", lockKey(name)))
+	if err != nil {
+		return false, err
+	}
+	return text(results[0], 0, 0) == "t", nil
+}
+
 // claim tries to take the lock of name and then looks at the database of that name. The look is
 // a statement of its own because it must see what the lock's last holder did. Beware: a
 // connection that already holds the lock is given it once more.

@@ -5,17 +5,45 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const (
+	// builtStep is the first pause before who waits for a builder looks again. It doubles up to builtStepMax.
+	builtStep    = 2 * time.Millisecond
+	builtStepMax = 100 * time.Millisecond
 )
 
 // ensureTemplate makes sure that the template exists and shares its lock, so that no collector
 // drops it. The caller holds p's turn.
 func (p *Provisioner) ensureTemplate(ctx context.Context, k *keeper) error {
-	found, err := p.holdTemplate(ctx, k)
-	if err != nil || found {
-		return err
+	for pause := builtStep; ; pause = min(2*pause, builtStepMax) {
+		found, err := p.holdTemplate(ctx, k)
+		if err != nil || found {
+			return err
+		}
+		chosen, err := k.choose(ctx, p.builder())
+		if err != nil {
+			return doing("waiting for another process to build the template", err)
+		}
+		if chosen {
+			defer k.release(p.builder())
+			return p.buildAndHold(ctx, k)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return waitError("another process to build the template", err)
+		}
 	}
+}
+
+// builder names the lock of the only process that connects to build the template. All others wait on the connection that
+// they have: if each took another one, a server with few would have none left for the migrations.
+func (p *Provisioner) builder() string { return "builder of " + p.template }
+
+// buildAndHold is ensureTemplate for the process that has been chosen.
+func (p *Provisioner) buildAndHold(ctx context.Context, k *keeper) error {
 	admin, err := p.admin(ctx)
 	if err != nil {
 		return err
@@ -25,7 +53,7 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, k *keeper) error {
 		return err
 	}
 	// The admin connection still has the build lock, so no collector is at work.
-	found, err = p.holdTemplate(ctx, k)
+	found, err := p.holdTemplate(ctx, k)
 	if err == nil && !found {
 		err = fmt.Errorf("txiso: the template %s vanished while it was built; do not drop databases that start with txiso_ while tests run", p.template)
 	}
