@@ -37,6 +37,17 @@ func TestAServerWithPasswords(t *testing.T) {
 			t.Errorf("a test that passes logs %q", said)
 		}
 	})
+	t.Run("several hosts", func(t *testing.T) {
+		dsn := strings.ReplaceAll(server.tcpDSN("tester", password), "host=127.0.0.1 port=", "host=127.0.0.1,localhost port=1,")
+		several := fresh(t, txiso.Config{DSN: dsn, Migrations: table(t)})
+		playTest(t, func(tb *fakeTB) {
+			clone := several.Clone(tb)
+			if !strings.Contains(clone.DSN, fmt.Sprintf("@localhost:%d/", server.port)) {
+				t.Errorf("the clone is not said to be where the server answers: %s", clone.DSN)
+			}
+			run(t, connect(t, clone.DSN), "INSERT INTO t VALUES (1)")
+		}).expectPass(t)
+	})
 	t.Run("a wrong password", func(t *testing.T) {
 		failure(t, txiso.Config{DSN: server.tcpDSN("tester", "hush-wrong"), Migrations: table(t)}).expectFatal(t,
 			"password authentication failed", "SQLSTATE 28P01", "correct user and password in the DSN (Config.DSN or TXISO_DSN)")

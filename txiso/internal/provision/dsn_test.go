@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -81,6 +82,34 @@ func TestDSNOfACloneWorks(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(out)) != want {
 		t.Errorf("psql: %v, %s, want %s", err, out, want)
 	}
+}
+
+// The address of a clone and of a kept database was that of the first host, which is not there.
+func TestADSNOfSeveralHostsIsThatOfTheOneThatAnswers(t *testing.T) {
+	t.Parallel()
+	cfg := configOn(apart(t))
+	server := parse(t, cfg.DSN)
+	cfg.DSN = withSetting(withSetting(cfg.DSN, "host", "127.0.0.1,"+server.Host+",127.0.0.1"), "port", fmt.Sprintf("1,%d,2", server.Port))
+	p := open(t, cfg)
+	c, w := clone(t, p), lease(t, p)
+	for what, got := range map[string]*pgx.ConnConfig{"clone": c.Config(), "worker": w.Config()} {
+		if got.Host != server.Host || got.Port != server.Port || len(got.Fallbacks) != len(server.Fallbacks) {
+			t.Errorf("the %s is at %s %d, %v", what, got.Host, got.Port, got.Fallbacks)
+		}
+	}
+	connect(t, parse(t, c.DSN())).Close(t.Context())
+	report, err := provision.Inspect(t.Context(), cfg.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := server.Host; !strings.HasPrefix(report.Address, want) {
+		t.Errorf("the server is said to be at %s, want %s", report.Address, want)
+	}
+	kept, err := w.Keep(t.Context(), "Test", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect(t, parse(t, kept.Conninfo)).Close(t.Context())
 }
 
 func TestSSLMode(t *testing.T) {

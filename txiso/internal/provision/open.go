@@ -129,6 +129,7 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.base = pinned(ctx, base, link.conn)
 	p.home, p.encrypted = link.home, encrypted(link)
 	p.fingerprint = fingerprint(migrations, link, base)
 	p.template = templateName(p.fingerprint)
