@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -85,6 +86,29 @@ func TestAMigratorOfOnesOwnMakesTheSchema(t *testing.T) {
 			}
 		}).expectPass(t)
 	}
+}
+
+// A schema that finds its tables by the search path it has set had none in tests.
+func TestWhatMigrationsSetForTheirDatabaseIsSetInTests(t *testing.T) {
+	t.Parallel()
+	schema := table(t)
+	schema["00002_settings.sql"] = &fstest.MapFile{Data: []byte(`-- +goose Up
+CREATE SCHEMA shop;
+CREATE TABLE shop.items (n int);
+-- +goose StatementBegin
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path TO shop, public', current_database()); END $$;
+-- +goose StatementEnd
+`)}
+	private := fresh(t, txiso.Config{Migrations: schema})
+	playTest(t, func(tb *fakeTB) {
+		for what, db := range map[string]*sql.DB{"DB": private.DB(tb), "Clone": private.Clone(tb).DB} {
+			execute(t, db, "INSERT INTO items VALUES (1)")
+			execute(t, db, "SET search_path TO public; RESET search_path")
+			if path := query[string](t, db, "SHOW search_path"); path != "shop, public" {
+				t.Errorf("the search path of %s is %s", what, path)
+			}
+		}
+	}).expectPass(t)
 }
 
 // failing is a Migrator that fails and counts how often.

@@ -28,7 +28,8 @@ type Config struct {
 	DSN string
 
 	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names and contents. Migrations written
-	// in Go are refused: goose has them from a registry of the process, so those need a Migrator.
+	// in Go are refused: goose has them from a registry of the process, so those need a Migrator. Settings that they give their
+	// database for all roles (ALTER DATABASE … SET) are those of every database that a test gets.
 	Migrations fs.FS
 
 	// Migrator makes the schema with another tool, see examples/migrator. Only one of Migrations and Migrator may be set.

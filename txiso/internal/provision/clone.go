@@ -40,15 +40,19 @@ func (p *Provisioner) clone(ctx context.Context, k *keeper) (*CloneDB, error) {
 }
 
 // takeOver gives a spare slot the clone's name, which nobody else ever has: a program that goes on using it when its test
-// has ended does not find itself in another test's database. Two statements in one string are one transaction.
+// has ended does not find itself in another test's database. Statements in one string are one transaction.
 func (c *CloneDB) takeOver(ctx context.Context, slot string) error {
 	return c.keeper.do(ctx, func(ctx context.Context, l *link) error {
+		template := c.keeper.template
+		if template == nil {
+			return errNoTemplate // another goroutine found out
+		}
 		c.keeper.mine[c.name] = true
 		if err := l.lock(ctx, c.name); err != nil {
 			return err
 		}
 		mark := marker{Kind: kindClone, Fingerprint: c.p.fingerprint, Home: c.p.home, Created: l.now()}
-		_, err := l.exec(ctx, "ALTER DATABASE "+slot+" RENAME TO "+c.name+"; "+comment(c.name, mark))
+		_, err := l.exec(ctx, "ALTER DATABASE "+slot+" RENAME TO "+c.name+"; "+template.alter(c.name)+comment(c.name, mark))
 		return err
 	})
 }

@@ -44,7 +44,7 @@ func (c *Copy) fill(ctx context.Context) error {
 		return err
 	}
 	mark := marker{Kind: kindClone, Fingerprint: template.mark.Fingerprint, Home: c.link.home, Created: c.link.now()}
-	_, err = c.link.exec(ctx, comment(c.Name, mark))
+	_, err = c.link.exec(ctx, template.mark.alter(c.Name)+comment(c.Name, mark))
 	return err
 }
 

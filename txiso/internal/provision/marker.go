@@ -29,6 +29,7 @@ type marker struct {
 	Test        string    `json:"test,omitzero"` // of a kept one: whose it was
 
 	Sequences []Sequence `json:"sequences,omitempty"` // of a template: those that have been used
+	Settings  []string   `json:"settings,omitempty"`  // of a template: its own, as name=value
 }
 
 const markerPrefix = "txiso "

@@ -33,7 +33,10 @@ func (p *Provisioner) use(ctx context.Context, k *keeper, slot claimed) error {
 		return nil
 	}
 	return k.do(ctx, func(ctx context.Context, l *link) error {
-		_, err := l.exec(ctx, comment(slot.name, marker{Kind: kindSlot, Fingerprint: p.fingerprint, Home: p.home, Created: l.now()}))
+		if k.template == nil {
+			return errNoTemplate // another goroutine found out
+		}
+		_, err := l.exec(ctx, k.template.alter(slot.name)+comment(slot.name, marker{Kind: kindSlot, Fingerprint: p.fingerprint, Home: p.home, Created: l.now()}))
 		return err
 	})
 }
