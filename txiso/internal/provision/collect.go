@@ -69,7 +69,7 @@ func (c *collector) collect(ctx context.Context) error {
 	}
 	var failures []error
 	for _, d := range s.litter() {
-		failures = append(failures, c.dropIf(ctx, d.name, (*database).litter))
+		failures = append(failures, c.dropLitter(ctx, d.name))
 	}
 	for _, fp := range s.stale(c.oldest) {
 		failures = append(failures, c.dropStale(ctx, fp))
@@ -114,6 +114,16 @@ func (s *survey) stale(oldest time.Time) []string {
 		}
 	}
 	return stale
+}
+
+// dropLitter drops what dead processes have left. One that has a template's name is replaced by who builds the template, with
+// the build lock alone.
+func (c *collector) dropLitter(ctx context.Context, name string) error {
+	drop := func() error { return c.dropIf(ctx, name, (*database).litter) }
+	if fp := fingerprintOf(name); name == templateName(fp) {
+		return c.holding(ctx, buildName(fp), drop)
+	}
+	return drop()
 }
 
 // dropIf drops a database if its lock is free and it still is what it looked like.
@@ -201,7 +211,7 @@ func (l *link) help(ctx context.Context, litter []*database) {
 		if len(litter)-len(c.dropped) <= fewLitter || len(c.dropped) == maxHelp {
 			return
 		}
-		_ = c.dropIf(ctx, d.name, (*database).litter)
+		_ = c.dropLitter(ctx, d.name)
 	}
 }
 

@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -368,4 +369,27 @@ func check(ctx context.Context, cfg *pgx.ConnConfig) error {
 	}
 	_, err = conn.Exec(ctx, "SELECT FROM goose_db_version")
 	return errors.Join(err, conn.Close(ctx))
+}
+
+// What had a template's name and was none could be dropped while a builder put the template in its place.
+func TestABuilderKeepsCollectorsFromItsTemplate(t *testing.T) {
+	t.Parallel()
+	cfg := configOn(apart(t))
+	old := open(t, cfg)
+	lease(t, old)
+	closeNow(t, old)
+	execute(t, server(t), "COMMENT ON DATABASE "+old.Template()+" IS NULL") // as if its process had been killed
+	builder := connect(t, parse(t, cfg.DSN))
+	lock := provision.LockKey(strings.Replace(old.Template(), "txiso_", "txiso_build_", 1))
+	execute(t, builder, fmt.Sprintf("SELECT pg_advisory_lock(%d)", lock))
+	p := open(t, configOn(cfg.DSN))
+	for _, building := range []bool{true, false} {
+		if _, err := p.Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if exists(t, old.Template()) != building {
+			t.Errorf("while a builder is at work (%v) the database is there: %v", building, !building)
+		}
+		execute(t, builder, "SELECT pg_advisory_unlock_all()")
+	}
 }
