@@ -352,4 +352,54 @@ var overlap = []behaviour{
 		e.Err("commit", tx.Commit(e.Ctx))
 		e.Show(a, "select id from items")
 	}, marks{native: true}},
+	{"the settings of a connection survive a transaction that did nothing", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "set work_mem = '5MB'")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(b, "select 1")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		e.Show(a, "show work_mem")
+		e.Do(a, "begin")
+		e.Do(a, "set local work_mem = '6MB'")
+		e.Show(b, "show work_mem")
+		e.Do(a, "commit and chain")
+		e.Show(b, "show work_mem")
+		e.Do(a, "rollback")
+		e.Show(a, "show work_mem")
+	}, marks{native: true}},
+	{"RESET ALL is about its own connection", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		for _, reset := range []string{"reset all", "discard all"} {
+			tx, err := a.Begin(e.Ctx)
+			e.Must("begin", err)
+			e.Do(tx, "set local work_mem = '3MB'")
+			e.Do(b, reset)
+			e.Show(tx, "show work_mem")
+			e.Err("commit", tx.Commit(e.Ctx))
+			e.Show(a, "show work_mem")
+		}
+	}, marks{native: true}},
+	{"a deferred constraint is checked beside a transaction that has only a setting", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "create table parents (id int primary key)")
+		e.Do(a, "create table children (id int primary key, parent int constraint child_fk references parents deferrable initially deferred)")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set local app.tenant = '1'")
+		e.Do(b, "insert into children values (1, 99)")
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(b, "select count(*) from children")
+	}, marks{native: true}},
+	{"parameters that are told come back with a rollback", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "set timezone = 'Europe/Oslo'")
+		tx, err := a.Begin(e.Ctx)
+		e.Must("begin", err)
+		e.Do(tx, "set local timezone = 'Asia/Tokyo'")
+		e.Show(b, "select 1")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		e.Show(a, "show timezone")
+		e.Log("told %s", a.PgConn().ParameterStatus("TimeZone"))
+	}, marks{native: true}},
 }

@@ -672,6 +672,42 @@ var sessionState = []behaviour{
 		e.Show(tx, "fetch 1 from c")
 		e.Err("commit", tx.Commit(e.Ctx))
 	}, marks{native: true}},
+	{"a commit restores settings whatever the role", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(a, "begin")
+		e.Do(a, "set local session_replication_role = replica")
+		e.Do(a, "set local role pg_monitor")
+		e.Do(a, "commit")
+		e.Show(a, "select current_user, current_setting('session_replication_role')")
+		e.Do(a, "set role pg_monitor")
+		e.Do(a, "begin")
+		e.Do(a, "set local role none")
+		e.Do(a, "set local session_replication_role = replica")
+		e.Do(b, "set local session_replication_role = replica; set local role pg_monitor; select 1")
+		e.Do(a, "commit")
+		for _, conn := range []*pgx.Conn{a, b} {
+			e.Show(conn, "select current_user, current_setting('session_replication_role')")
+		}
+	}, marks{native: true}},
+	{"a function's cursor is closed whatever the role", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "create function open_one(c refcursor) returns refcursor language plpgsql as $$ begin open c for select 1; return c; end $$")
+		e.Do(conn, "revoke usage on language plpgsql from public")
+		e.Do(conn, "set role pg_monitor")
+		for range 2 {
+			e.Show(conn, "select open_one('c')")
+		}
+	}, marks{native: true}},
+	{"SET behind SET LOCAL stays, unless a savepoint takes it back", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "begin; set local work_mem = '2MB'; savepoint s; set work_mem = '3MB'; rollback to s; commit")
+		e.Show(conn, "show work_mem")
+		e.Do(conn, "begin; set local work_mem = '2MB'; set local lock_timeout = '2s'; set work_mem = '3MB'; set local work_mem = '6MB'; commit")
+		e.Show(conn, "show work_mem")
+		e.Do(conn, "begin; set work_mem = '5MB'; commit; select 1/0")
+		e.Show(conn, "show work_mem")
+		e.Show(e.Conn(), "show work_mem")
+	}, marks{native: true}},
 }
 
 var timeAndIDs = []behaviour{

@@ -79,6 +79,9 @@ func (c *conn) Write(p []byte) (int, error) {
 		s.scan(c)
 	}
 	s.advance(c)
+	if s.owner == c && len(s.waiting) > 0 {
+		s.wakeAll() // who waited for this has to read the answer, if c does not
+	}
 	if c.wake != nil {
 		c.nudge() // pgx reads on another goroutine when a write takes long, maybe since before this one; the flush may need it
 	}

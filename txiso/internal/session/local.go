@@ -39,8 +39,12 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 		s.modes(c).nested = true
 	case sqltext.Declare:
 		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
-	case sqltext.Set: // outlives the transaction, whatever was local before
-		l.names = slices.DeleteFunc(l.names, func(name string) bool { return st.All || name == lastsAs(st.Name) })
+	case sqltext.Set: // outlives the transaction, whatever was local before, unless it is taken back by a savepoint
+		for _, name := range l.names {
+			if st.All || name == lastsAs(st.Name) {
+				s.internalQuery("SELECT pg_catalog.set_config(" + l.keptAs(name) + ", '', true)")
+			}
+		}
 	case sqltext.SetLocal:
 		if st.Name == "" || isCall(st.Name) {
 			return
@@ -83,13 +87,29 @@ func (l *locals) keptAs(setting string) string {
 func (l *locals) begins() string { return fmt.Sprintf("'%d='", l.mark) }
 
 // restoreSQL gives the settings the values back that were kept.
-func (l *locals) restoreSQL() []string {
-	var sql []string
+func (l *locals) restoreSQL(roles bool) []string {
+	var sql, last []string
 	for _, name := range l.names {
-		sql = append(sql, fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
-			"FROM pg_catalog.current_setting(%s, true) kept WHERE pg_catalog.starts_with(kept, %[2]s)", literal(name), l.begins(), l.keptAs(name)))
+		restore := fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
+			"FROM pg_catalog.current_setting(%s, true) kept WHERE pg_catalog.starts_with(kept, %[2]s)", literal(name), l.begins(), l.keptAs(name))
+		switch {
+		case name == "session_authorization":
+			sql = slices.Insert(sql, 0, restore)
+		case name == "role":
+			last = append(last, restore)
+		case roles: // a commit asks for no rights
+			sql = append(sql, "SELECT pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), pg_catalog.set_config('role', 'none', false);"+
+				restore+";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)")
+		default:
+			sql = append(sql, restore)
+		}
 	}
-	return sql
+	return append(sql, last...)
+}
+
+// hasRoles reports that a role other than the session's own may be in force.
+func (s *Session) hasRoles() bool {
+	return slices.ContainsFunc(s.settings.names, isRole) || slices.ContainsFunc(s.ex.sets, isRole)
 }
 
 // closeCursors closes what DECLARE or a function has opened without HOLD and nothing has closed since.
@@ -99,7 +119,7 @@ const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg
 // endLocals notes what is to be done at the end of a transaction that commits, before anything else is: the app transaction, or an
 // exchange outside.
 func (s *Session) endLocals(l *locals, cursors bool) {
-	s.cleanup = append(s.cleanup, l.restoreSQL()...)
+	s.cleanup = append(s.cleanup, l.restoreSQL(s.hasRoles())...)
 	if cursors {
 		s.cleanup = append(s.cleanup, closeCursors)
 	}
@@ -115,14 +135,39 @@ func (s *Session) endExchange() {
 	case ownGuard:
 		s.endLocals(&s.ex.locals, s.ex.cursors)
 	case foreignGuard:
-		s.cleanupForeign = s.ex.locals.restoreSQL()
+		s.cleanupForeign = s.ex.locals.restoreSQL(s.hasRoles())
 	}
 }
 
 // runCleanup sends it.
 func (s *Session) runCleanup() {
 	for _, sql := range s.cleanup {
+		if sql == closeCursors {
+			s.unhindered(sql)
+			continue
+		}
 		s.internalQuery(sql)
 	}
 	s.cleanup = nil
+}
+
+// saveKept is called ahead of a RESET ALL: what is kept for another connection's app transaction goes on as a setting of that one.
+func (s *Session) saveKept() {
+	owner, l := s.tx.owner, &s.tx.locals
+	if s.ex.behind != foreignGuard || owner.settings == nil {
+		return
+	}
+	for _, name := range l.names {
+		kept, values := strings.Trim(l.keptAs(name), "'"), owner.settings
+		if slices.Contains(s.settings.names, kept) {
+			continue // it was read with the owner's settings, and is reset now
+		}
+		s.settings.names = append(s.settings.names, kept)
+		s.internalQuery("SELECT '=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + l.keptAs(name) + ", true)")
+		s.steps.last().rows = func(row []byte) {
+			if len(row) > 0 {
+				values[kept] = string(row[1:])
+			}
+		}
+	}
 }

@@ -325,6 +325,7 @@ func (s *Session) leave(c *conn) {
 			s.ex.open = false
 			s.sync(c)
 		}
+		s.wakeAll()
 		return // finish calls again
 	}
 	switch {

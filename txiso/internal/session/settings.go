@@ -31,6 +31,7 @@ type settings struct {
 type saved struct {
 	of       *conn // whose settings the server had
 	readOnly bool
+	renew    []string
 }
 
 // forgetMeaning is called ahead of an exchange of c: what others have prepared means something else under its settings.
@@ -116,10 +117,10 @@ func (set *settings) savepoint(sql string) {
 		if set.saved == nil {
 			set.saved = make(map[string]saved)
 		}
-		set.saved[strings.Clone(st.Name)] = saved{set.of, set.readOnly}
+		set.saved[strings.Clone(st.Name)] = saved{set.of, set.readOnly, set.renew}
 	case sqltext.RollbackTo:
 		was := set.saved[st.Name]
-		set.of, set.readOnly, set.renew = was.of, was.readOnly, nil
+		set.of, set.readOnly, set.renew = was.of, was.readOnly, was.renew
 	}
 }
 
@@ -146,6 +147,7 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 	case st.Kind == sqltext.SetLocal: // while the transaction is open, others do not have it
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 	case st.All:
+		s.saveKept()
 		s.ex.resets = true
 		s.ex.park = append(s.ex.park, s.settings.parked...)
 	default:
@@ -188,12 +190,7 @@ func (s *Session) settleSettings(c *conn) {
 		return // it has changed none
 	}
 	set := &s.settings
-	for _, name := range s.ex.sets {
-		set.meaning = set.meaning || changesMeaning(name)
-		if !slices.Contains(set.names, name) {
-			set.names = append(set.names, name)
-		}
-	}
+	s.settleNames()
 	if !s.ex.resets {
 		return
 	}
@@ -202,6 +199,17 @@ func (s *Session) settleSettings(c *conn) {
 			set.renew = append(set.renew, name)
 			c.settings = maps.Clone(c.settings) // an open transaction has the same map
 			delete(c.settings, name)
+		}
+	}
+}
+
+// settleNames notes the settings of what has been done, or committed.
+func (s *Session) settleNames() {
+	set := &s.settings
+	for _, name := range s.ex.sets {
+		set.meaning = set.meaning || changesMeaning(name)
+		if !slices.Contains(set.names, name) {
+			set.names = append(set.names, name)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // traits are what the session has to know of statements that it sends on.
 type traits struct {
-	writes      bool // they may change data
+	writes      bool // they may change data, or the state of the session
+	data        bool // they may change data
 	alone       bool // nothing may be sent behind them before they are over
 	constraints bool // SET CONSTRAINTS
 	blocks      bool // DO or CALL, in which there may be anything
@@ -19,18 +20,18 @@ type traits struct {
 }
 
 // anything is for statements that are not known.
-var anything = traits{writes: true, alone: true, queries: true, moded: true}
+var anything = traits{writes: true, data: true, alone: true, queries: true, moded: true}
 
 func traitsOf(k sqltext.Kind, sql string) traits {
 	return traits{
-		writes: writes(k, sql), alone: alone(k), constraints: k == sqltext.SetConstraints, blocks: k == sqltext.Do || k == sqltext.Call,
+		writes: writes(k, sql), data: writes(k, sql) && !onlyState(k), alone: alone(k), constraints: k == sqltext.SetConstraints, blocks: k == sqltext.Do || k == sqltext.Call,
 		cursors: k == sqltext.Do && strings.Contains(strings.ToLower(sql), "cursor"), creates: creates(k, sql), queries: queries(k), moded: moded(k, sql),
 	}
 }
 
 func (t traits) or(u traits) traits {
 	return traits{
-		writes: t.writes || u.writes, alone: t.alone || u.alone,
+		writes: t.writes || u.writes, data: t.data || u.data, alone: t.alone || u.alone,
 		constraints: t.constraints || u.constraints, blocks: t.blocks || u.blocks, cursors: t.cursors || u.cursors,
 		creates: t.creates || u.creates, queries: t.queries || u.queries, moded: t.moded || u.moded,
 	}
@@ -97,7 +98,7 @@ func (s *Session) note(c *conn, t traits) {
 	modes.queried = modes.queried || t.queries
 	if s.tx.owner == c {
 		s.tx.cursors = s.tx.cursors || cursors
-		s.tx.wrote = s.tx.wrote || s.ex.writes
+		s.tx.wrote = s.tx.wrote || t.data || s.deferred.stale || s.deferred.distrust
 		s.tx.constraints = s.tx.constraints || t.constraints
 		s.tx.blocks = s.tx.blocks || t.blocks
 		return
@@ -189,4 +190,14 @@ func localOnly(st sqltext.Statement) string {
 		return "SET TRANSACTION"
 	}
 	return ""
+}
+
+// onlyState reports whether a statement of this kind changes nothing but the state of the session.
+func onlyState(k sqltext.Kind) bool {
+	switch k {
+	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.SetTransaction, sqltext.SetConstraints, sqltext.Savepoint,
+		sqltext.Release, sqltext.RollbackTo, sqltext.Lock, sqltext.Deallocate, sqltext.Listen, sqltext.Unlisten, sqltext.Notify:
+		return true
+	}
+	return false
 }

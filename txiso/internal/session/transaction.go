@@ -174,6 +174,7 @@ func (s *Session) commitAhead(c *conn) (waits bool) {
 }
 
 func (s *Session) committedAhead(c *conn) {
+	s.settleNames()
 	s.endExchange()
 	s.endAhead(c, guardDone)
 	s.emitComplete(c, "COMMIT")
@@ -189,6 +190,7 @@ func (s *Session) endAhead(c *conn, state guardState) {
 
 // committed ends c's app transaction successfully.
 func (s *Session) committed(c *conn, chain bool) {
+	s.settleNames() // whatever else is in the exchange
 	if s.guard == guardRunning {
 		s.guard = guardDone
 		s.endLocals(&s.tx.locals, s.tx.cursors)
@@ -221,6 +223,9 @@ func (s *Session) endFailed(c *conn, chain bool) {
 		}
 		return
 	}
+	if s.tx.reported && !s.tx.failed && s.settings.of != c {
+		s.ready(c) // the server tells of what comes back only if it has the values that c was told of
+	}
 	s.undo()
 	s.endTx(c, chain)
 }
@@ -232,10 +237,8 @@ func (s *Session) rollback() {
 }
 
 func (s *Session) undo() {
-	if s.guard == guardRunning {
+	if s.guard == guardRunning { // else it has not begun on the server, and what was kept since is not its own
 		s.failGuard()
-	}
-	if s.tx.owner != nil {
 		s.tx.owner.settings = s.tx.settings
 	}
 	if s.foreign != guardNone {

@@ -216,6 +216,7 @@ func (s *Session) discardAll(c *conn) {
 	s.noteWrites(true)
 	c.leavePortals()
 	s.ready(c)
+	s.saveKept()
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
 	s.push(step{kind: 'Q', drop: true, end: true})
@@ -267,8 +268,8 @@ func (s *Session) continueStrings(c *conn) {
 			}
 			continue
 		}
-		n := 1
-		for n < len(q.statements) && !mayControl(q.statements[n].Kind) {
+		n := 1 // what is noted ahead of a SET must be behind the savepoint that takes both back
+		for n < len(q.statements) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
 			n++
 		}
 		s.sendStrings(c, q.statements[:n])

@@ -27,7 +27,21 @@ func OnlyReads(sql string) bool {
 // it has the word INTO, but not behind INSERT or MERGE, or ANALYZE. A true answer means "perhaps".
 func Creates(sql string) bool {
 	var before string
-	for start, end := nextWord(sql, 0); start < len(sql); start, end = nextWord(sql, end) {
+	plain := plainStrings(sql)
+	for at := 0; ; {
+		start, end := nextWord(sql, at)
+		if opens := strings.IndexByte(sql[at:start], '\''); plain && opens >= 0 {
+			at += opens + 1
+			closes := strings.IndexByte(sql[at:], '\'')
+			if closes < 0 {
+				return true
+			}
+			at += closes + 1
+			continue
+		}
+		if start == len(sql) {
+			return false
+		}
 		word := sql[start:end]
 		switch {
 		case len(word) == len("into") && strings.EqualFold(word, "into"):
@@ -37,9 +51,25 @@ func Creates(sql string) bool {
 		case len(word) == len("analyze") && (strings.EqualFold(word, "analyze") || strings.EqualFold(word, "analyse")):
 			return true
 		}
-		before = word
+		before, at = word, end
 	}
-	return false
+}
+
+// plainStrings reports that an apostrophe in sql certainly begins or ends a string, and nothing else does.
+func plainStrings(sql string) bool {
+	if strings.ContainsAny(sql, "\\\"") || strings.Contains(sql, "--") || strings.Contains(sql, "/*") {
+		return false
+	}
+	for rest := sql; ; {
+		_, behind, found := strings.Cut(rest, "$")
+		if !found {
+			return true
+		}
+		if behind == "" || behind[0] < '0' || '9' < behind[0] {
+			return false // of a string between dollars
+		}
+		rest = behind
+	}
 }
 
 // nextWord finds the first word of sql that begins at from or behind it, be it in a string, a name or a comment.

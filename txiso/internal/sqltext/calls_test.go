@@ -42,6 +42,14 @@ func TestCreates(t *testing.T) {
 		"WITH x AS (SELECT 1) SELECT * INTO t FROM x":         true,
 		"SELECT 1 INTO t": true,
 		"EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1": true,
+		"SELECT 'it''s into' FROM t WHERE a = $1":    false,
+		"SELECT 'a', 'b' INTO t":                     true,
+		"SELECT 'a''' INTO t":                        true,
+		`SELECT E'\'' INTO t -- '`:                   true,
+		`SELECT E'into\''`:                           true,
+		"SELECT $$'$$ INTO t":                        true,
+		`SELECT 1 AS "'" INTO t`:                     true,
+		"SELECT 'unterminated into":                  true,
 	} {
 		if got := Creates(sql); got != want {
 			t.Errorf("Creates(%q) = %v", sql, got)
