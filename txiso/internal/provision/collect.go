@@ -85,7 +85,7 @@ func (s *survey) litter() []*database {
 }
 
 func (d *database) litter() bool {
-	if !d.droppable() || d.mark != nil && d.mark.Kind == kindTemplate && !d.building() {
+	if d.dropping || !d.droppable() || d.mark != nil && d.mark.Kind == kindTemplate && !d.building() {
 		return false
 	}
 	return !d.complete() || d.building() || d.mark.Kind == kindClone

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -255,6 +256,39 @@ func TestAHalfDroppedBuildIsReplaced(t *testing.T) {
 	lease(t, p)
 	if got := databases(t, build); len(got) > 0 {
 		t.Errorf("%s is still there", build)
+	}
+}
+
+// While a DROP DATABASE is under way, the database looks half dropped. Its process may have another maintenance database, in which
+// its locks are: everybody's clean said that it would drop what others were dropping.
+func TestNobodyCollectsWhatIsBeingDropped(t *testing.T) {
+	t.Parallel()
+	dsn, dropper := apart(t), server(t)
+	clean := func() []string {
+		t.Helper()
+		names, err := provision.Clean(t.Context(), dsn, provision.Cleaning{DryRun: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	var slot string
+	for locked := false; !locked; { // unless another test's collector is faster
+		slot = fmt.Sprintf("txiso_%016x_1", rand.Int64())
+		execute(t, dropper, "CREATE DATABASE "+slot)
+		execute(t, dropper, "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+slot+"'")
+		execute(t, dropper, "BEGIN")
+		_, err := dropper.Exec(t.Context(), "ALTER DATABASE "+slot+" RENAME TO "+slot+"1") // takes the lock that DROP DATABASE takes
+		if locked = err == nil; !locked {
+			execute(t, dropper, "ROLLBACK")
+		}
+	}
+	if slices.Contains(clean(), slot) || slices.Contains(names(inspect(t, dsn).All()), slot) {
+		t.Error("it is to be dropped by two")
+	}
+	execute(t, dropper, "ROLLBACK")
+	if !slices.Contains(clean(), slot) && exists(t, slot) {
+		t.Error("nobody drops it")
 	}
 }
 

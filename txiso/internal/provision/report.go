@@ -128,6 +128,9 @@ func (o *observer) report(ctx context.Context) (*Report, error) {
 	databases := o.link.readSurvey(results[3:]).databases
 	slices.SortFunc(databases, func(a, b *database) int { return byName(a.name, b.name) })
 	for _, d := range databases {
+		if d.dropping {
+			continue
+		}
 		if !d.droppable() {
 			r.Others++
 			continue

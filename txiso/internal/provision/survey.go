@@ -16,6 +16,8 @@ type database struct {
 	orphan bool    // ours by its birthmark, but incomplete
 	broken bool    // half dropped: DROP DATABASE was interrupted (datconnlimit = -2)
 	busy   bool    // somebody is connected to it
+
+	dropping bool // half dropped, because somebody is at it
 }
 
 // complete reports whether the database can be used.
@@ -27,7 +29,9 @@ func (d *database) complete() bool {
 func (d *database) droppable() bool { return d != nil && (d.mark != nil || d.orphan) }
 
 const selectDatabases = `SELECT datname, shobj_description(oid, 'pg_database'), datconnlimit,
-pg_get_userbyid(datdba) = current_user, pg_stat_get_db_numbackends(oid) > 0
+pg_get_userbyid(datdba) = current_user, pg_stat_get_db_numbackends(oid) > 0,
+datconnlimit = -2 AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass
+AND l.objid = pg_database.oid AND l.mode = 'AccessExclusiveLock' AND l.granted)
 FROM pg_database`
 
 const selectLocks = `SELECT (classid::int8 << 32) | objid::int8 FROM pg_locks
@@ -105,7 +109,7 @@ func (l *link) database(rows *pgconn.Result, i int) *database {
 	d := &database{name: text(rows, i, 0)}
 	limit, _ := strconv.Atoi(text(rows, i, 2))
 	d.broken = limit == -2
-	d.busy = text(rows, i, 4) == "t"
+	d.busy, d.dropping = text(rows, i, 4) == "t", text(rows, i, 5) == "t"
 	kept := ourKeptName.MatchString(d.name)
 	if ours := text(rows, i, 3) == "t" && (kept || ourName.MatchString(d.name)); !ours {
 		return d
