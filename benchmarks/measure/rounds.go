@@ -54,8 +54,11 @@ func (r *Rounds) Warm(ctx context.Context) error {
 	return nil
 }
 
-// Round gives each contender one turn, in random order.
-func (r *Rounds) Round(ctx context.Context) error { return r.round(ctx, time.Hour) }
+// Round gives a turn to each contender that has not had more than its share of the time so far, in random order.
+func (r *Rounds) Round(ctx context.Context) error {
+	total, _ := r.spent()
+	return r.round(ctx, total/time.Duration(len(r.Contenders)))
+}
 
 // Run warms up and runs rounds until they have taken budget. A contender whose turns take long sits out most rounds, so
 // that all get the same time and nobody is done before the others. Where a few such turns are all of the budget, the others
