@@ -20,6 +20,7 @@ var pages = map[string]string{
 	oneBackend:      "one-backend",
 	advisoryEnd:     "held",
 	descriptors:     "held",
+	holdCursor:      "held",
 	sequences:       "sequences",
 	notify:          "notify",
 	now:             "now",
