@@ -159,7 +159,7 @@ var statementErrors = []behaviour{
 		e.Do(conn, "insert into items values (1, 'a')")
 		for _, sql := range []string{
 			"select * into backup from items",
-			"explain (analyze, costs off, timing off, summary off) update items set name = 'b'",
+			"explain (analyze, buffers off, costs off, timing off, summary off) update items set name = 'b'",
 			"(with d as (insert into items values (2, 'c') returning id) select id from d)",
 		} {
 			e.Do(conn, sql)

@@ -88,7 +88,7 @@ func write(p *params) string {
 	case 0:
 		return fmt.Sprintf("(with w as (delete from items where id = %s returning id) select id from w)", p.num(p.key()))
 	case 1:
-		return fmt.Sprintf("explain (analyze, costs off, timing off, summary off) insert into parents values (%s)", p.num(p.key()))
+		return fmt.Sprintf("explain (analyze, buffers off, costs off, timing off, summary off) insert into parents values (%s)", p.num(p.key()))
 	}
 	return fmt.Sprintf("with w as (insert into parents values (%s) returning id) select id from w", p.num(p.key()))
 }
