@@ -51,16 +51,20 @@ func isTemporary(constraint string) bool { return strings.HasPrefix(constraint, 
 // noteWrites notes that a statement is sent that changes data by the look of it, or not. By the look of it only: a view
 // may call a function that does.
 func (s *Session) noteWrites(writes bool) {
-	s.touched = s.touched || writes || s.deferred.stale || s.deferred.distrust
+	may := writes || s.deferred.suspects()
+	s.touched = s.touched || may
 	s.ex.wrote = s.ex.wrote || writes
-	s.ex.writes = s.ex.writes || writes || s.deferred.stale || s.deferred.distrust
+	s.ex.writes = s.ex.writes || may
 }
+
+// suspects reports that a statement may change data whatever it looks like.
+func (d *deferredConstraints) suspects() bool { return d.stale || d.distrust }
 
 // mustCheck reports whether a transaction that ends now may have left deferred checks to be done. What is not deferred initially
 // can be by SET CONSTRAINTS, also in a function, or in a block.
-func (s *Session) mustCheck(wrote, setConstraints, blocks bool) bool {
+func (s *Session) mustCheck(wrote bool, e *effects) bool {
 	d := &s.deferred
-	return setConstraints || wrote && (d.stale || len(d.names) > 0 || d.others && (d.distrust || blocks))
+	return e.constraints || wrote && (d.stale || len(d.names) > 0 || d.others && (d.distrust || e.blocks))
 }
 
 // restoreSQL sets the constraints' modes as a new transaction finds them: SET CONSTRAINTS in a savepoint outlives its

@@ -314,14 +314,18 @@ func (s *Session) internalQuery(sql string) {
 	s.forgetUnnamed()
 }
 
-// unhindered sends a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
+// unhindered is a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
 // does: outside a guard, what fails takes everything with it. The timeout of a statement begins with it, in a string of several, too.
-func (s *Session) unhindered(sql string) {
-	s.internalQuery("SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
-		"pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), " +
-		"pg_catalog.set_config('statement_timeout', '0', false), pg_catalog.set_config('role', 'none', false);" + sql +
-		";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false), " +
-		"pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)")
+func unhindered(sql string) string {
+	return "SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
+		"pg_catalog.set_config('statement_timeout', '0', false);" + withoutRole(sql) +
+		";SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)"
+}
+
+// withoutRole is a statement that needs the rights of the session's own user.
+func withoutRole(sql string) string {
+	return "SELECT pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), pg_catalog.set_config('role', 'none', false);" +
+		sql + ";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)"
 }
 
 // forgetUnnamed is called for every Query: the server drops its unnamed statement and portal.

@@ -49,9 +49,6 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 		if st.Name == "" || isCall(st.Name) {
 			return
 		}
-		if slices.Contains(parkable, st.Name) {
-			s.ex.park = append(s.ex.park, strings.Clone(st.Name))
-		}
 		s.keepLocal(l, lastsAs(strings.Clone(st.Name)))
 	}
 }
@@ -98,8 +95,7 @@ func (l *locals) restoreSQL(roles bool) []string {
 		case name == "role":
 			last = append(last, restore)
 		case roles: // a commit asks for no rights
-			sql = append(sql, "SELECT pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), pg_catalog.set_config('role', 'none', false);"+
-				restore+";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)")
+			sql = append(sql, withoutRole(restore))
 		default:
 			sql = append(sql, restore)
 		}
@@ -118,13 +114,13 @@ const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg
 
 // endLocals notes what is to be done at the end of a transaction that commits, before anything else is: the app transaction, or an
 // exchange outside.
-func (s *Session) endLocals(l *locals, cursors bool) {
-	s.cleanup = append(s.cleanup, l.restoreSQL(s.hasRoles())...)
-	if cursors {
-		s.cleanup = append(s.cleanup, closeCursors)
+func (s *Session) endLocals(e *effects) {
+	s.cleanup = append(s.cleanup, e.locals.restoreSQL(s.hasRoles())...)
+	if e.cursors {
+		s.cleanup = append(s.cleanup, unhindered(closeCursors))
 	}
 	s.temporary.due = len(s.temporary.tables) > 0
-	if s.temporary.due && s.temporary.drops || slices.ContainsFunc(l.names, changesMeaning) {
+	if s.temporary.due && s.temporary.drops || slices.ContainsFunc(e.locals.names, changesMeaning) {
 		s.statements.invalidate() // what was parsed before means something else
 	}
 }
@@ -133,7 +129,7 @@ func (s *Session) endLocals(l *locals, cursors bool) {
 func (s *Session) endExchange() {
 	switch s.ex.behind {
 	case ownGuard:
-		s.endLocals(&s.ex.locals, s.ex.cursors)
+		s.endLocals(&s.ex.effects)
 	case foreignGuard:
 		s.cleanupForeign = s.ex.locals.restoreSQL(s.hasRoles())
 	}
@@ -142,10 +138,6 @@ func (s *Session) endExchange() {
 // runCleanup sends it.
 func (s *Session) runCleanup() {
 	for _, sql := range s.cleanup {
-		if sql == closeCursors {
-			s.unhindered(sql)
-			continue
-		}
 		s.internalQuery(sql)
 	}
 	s.cleanup = nil

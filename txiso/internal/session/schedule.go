@@ -11,41 +11,38 @@ import (
 
 // exchange is the one that is under way, of Session.owner.
 type exchange struct {
-	behind      behind
-	open        bool    // Flush has been sent, Sync not yet
-	paused      bool    // nothing more may be sent before the server has answered
-	bound       bool    // something went to the server whose answer is still to come
-	pipelined   bool    // what follows is in a transaction block of its own, see portals.go
-	skipping    bool    // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
-	failed      bool    // it was answered with an error
-	aborted     bool    // it is of a zombie, see ready
-	modes       txModes // of the transaction that it is by itself
-	copyIn      bool    // the server wants CopyData
-	alone       bool    // nothing may be sent behind it ahead of time
-	writes      bool    // it may have changed data
-	wrote       bool    // it has, by the look of it
-	locals      locals
-	cursors     bool   // it may have left some open
-	constraints bool   // SET CONSTRAINTS was used in one
-	blocks      bool   // DO or CALL was
-	creates     bool   // it may create something by what looks like a SELECT
-	ddl         bool   // it has changed the schema
-	cancelled   bool   // a CancelRequest was sent for it, which the server ignores between two messages
-	checks      bool   // the deferred constraints are being checked
-	hold        bool   // its CommandComplete waits for the deferred constraints to be checked
-	held        []byte // the one that waits
-	commit      *commit
-	strings     queryString // what is left of a Query with several statements
-	syntax      bool        // the server is asked whether it can read the Query
-	pending     *statement  // transaction control that waits for the server to answer what is ahead of it
-	rest        []byte      // what is left of the batch behind it
-	collect     func(row []byte)
-	sets        []string                // settings that it changes for the session
-	resets      bool                    // it gives settings their defaults
-	park        []string                // settings that are to be parked behind it
-	tell        bool                    // a transaction has ended that had changed settings the client is told about
-	granting    bool                    // it is the grant of a wish
-	refusal     *pgproto3.ErrorResponse // of the wish
+	behind    behind
+	open      bool    // Flush has been sent, Sync not yet
+	paused    bool    // nothing more may be sent before the server has answered
+	bound     bool    // something went to the server whose answer is still to come
+	pipelined bool    // what follows is in a transaction block of its own, see portals.go
+	skipping  bool    // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
+	failed    bool    // it was answered with an error
+	aborted   bool    // it is of a zombie, see ready
+	modes     txModes // of the transaction that it is by itself
+	copyIn    bool    // the server wants CopyData
+	alone     bool    // nothing may be sent behind it ahead of time
+	writes    bool    // it may have changed data
+	wrote     bool    // it has, by the look of it
+	effects           // of the transaction that it is by itself
+	creates   bool    // it may create something by what looks like a SELECT
+	ddl       bool    // it has changed the schema
+	cancelled bool    // a CancelRequest was sent for it, which the server ignores between two messages
+	checks    bool    // the deferred constraints are being checked
+	hold      bool    // its CommandComplete waits for the deferred constraints to be checked
+	held      []byte  // the one that waits
+	commit    *commit
+	strings   queryString // what is left of a Query with several statements
+	syntax    bool        // the server is asked whether it can read the Query
+	pending   *statement  // transaction control that waits for the server to answer what is ahead of it
+	rest      []byte      // what is left of the batch behind it
+	collect   func(row []byte)
+	sets      []string                // settings that it changes for the session
+	resets    bool                    // it gives settings their defaults
+	park      []string                // settings that are to be parked behind it
+	tell      bool                    // a transaction has ended that had changed settings the client is told about
+	granting  bool                    // it is the grant of a wish
+	refusal   *pgproto3.ErrorResponse // of the wish
 }
 
 // canStart reports that c's next batch may go to the server now. Caller must hold mu.

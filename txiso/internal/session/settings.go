@@ -154,7 +154,7 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 		s.ex.resets = s.ex.resets || st.Default
 	}
-	if st.Kind == sqltext.Set && slices.Contains(parkable, st.Name) {
+	if slices.Contains(parkable, st.Name) {
 		s.ex.park = append(s.ex.park, strings.Clone(st.Name))
 	}
 	if st.All || changesMeaning(st.Name) {
@@ -194,10 +194,10 @@ func (s *Session) settleSettings(c *conn) {
 	if !s.ex.resets {
 		return
 	}
+	c.settings = maps.Clone(c.settings) // an open transaction has the same map
 	for name := range c.startup {
 		if s.ex.sets == nil || slices.Contains(s.ex.sets, name) {
 			set.renew = append(set.renew, name)
-			c.settings = maps.Clone(c.settings) // an open transaction has the same map
 			delete(c.settings, name)
 		}
 	}

@@ -56,7 +56,7 @@ func (s *Session) commitTemporary() {
 		return
 	}
 	s.temporary.due = false
-	s.unhindered("DO " + literal(fmt.Sprintf(commitTemporary, array(s.temporary.tables), onCommitSetting)))
+	s.internalQuery(unhindered("DO " + literal(fmt.Sprintf(commitTemporary, array(s.temporary.tables), onCommitSetting))))
 	s.deferred.stale = s.deferred.stale || slices.ContainsFunc(s.deferred.names, isTemporary) // it may be gone
 }
 

@@ -23,8 +23,9 @@ type traits struct {
 var anything = traits{writes: true, data: true, alone: true, queries: true, moded: true}
 
 func traitsOf(k sqltext.Kind, sql string) traits {
+	writes := writes(k, sql)
 	return traits{
-		writes: writes(k, sql), data: writes(k, sql) && !onlyState(k), alone: alone(k), constraints: k == sqltext.SetConstraints, blocks: k == sqltext.Do || k == sqltext.Call,
+		writes: writes, data: writes && !onlyState(k), alone: alone(k), constraints: k == sqltext.SetConstraints, blocks: k == sqltext.Do || k == sqltext.Call,
 		cursors: k == sqltext.Do && strings.Contains(strings.ToLower(sql), "cursor"), creates: creates(k, sql), queries: queries(k), moded: moded(k, sql),
 	}
 }
@@ -47,7 +48,8 @@ type meaning struct {
 
 func meaningOf(sql string) *meaning {
 	kind, single := sqltext.Simple(sql)
-	m := &meaning{traits: traitsOf(kind, sql), state: stateOf(kind, sql)}
+	t := traitsOf(kind, sql)
+	m := &meaning{traits: t, state: stateOf(kind, t.writes, sql)}
 	if single && (mayControl(kind) || kind == sqltext.Declare || kind == sqltext.Lock) {
 		sql = strings.Clone(sql) // the message goes, the statement stays
 		m.st = sqltext.Statements(nil, sql)[0]
@@ -57,7 +59,7 @@ func meaningOf(sql string) *meaning {
 }
 
 // stateOf returns what a prepared statement does to the state of the session, apart from the database.
-func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
+func stateOf(kind sqltext.Kind, writes bool, sql string) []sqltext.Statement {
 	switch kind {
 	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint, sqltext.RollbackTo,
 		sqltext.Release, sqltext.Prepare, sqltext.Deallocate:
@@ -65,7 +67,7 @@ func stateOf(kind sqltext.Kind, sql string) []sqltext.Statement {
 	case sqltext.DDL:
 		return append(sqltext.Statements(nil, strings.Clone(sql)), configCalls(true, sql)...)
 	}
-	return configCalls(writes(kind, sql), sql)
+	return configCalls(writes, sql)
 }
 
 // configCalls returns the settings that calls of set_config in a statement change.
@@ -93,19 +95,16 @@ func (s *Session) note(c *conn, t traits) {
 	s.noteWrites(t.writes)
 	s.ex.alone = s.ex.alone || t.alone
 	s.ex.creates = s.ex.creates || t.creates
-	cursors := t.cursors || t.writes && s.deferred.cursors
 	modes := s.modes(c)
 	modes.queried = modes.queried || t.queries
+	e := &s.ex.effects
 	if s.tx.owner == c {
-		s.tx.cursors = s.tx.cursors || cursors
-		s.tx.wrote = s.tx.wrote || t.data || s.deferred.stale || s.deferred.distrust
-		s.tx.constraints = s.tx.constraints || t.constraints
-		s.tx.blocks = s.tx.blocks || t.blocks
-		return
+		e = &s.tx.effects
+		s.tx.wrote = s.tx.wrote || t.data || s.deferred.suspects()
 	}
-	s.ex.cursors = s.ex.cursors || cursors
-	s.ex.constraints = s.ex.constraints || t.constraints
-	s.ex.blocks = s.ex.blocks || t.blocks
+	e.cursors = e.cursors || t.cursors || t.writes && s.deferred.cursors
+	e.constraints = e.constraints || t.constraints
+	e.blocks = e.blocks || t.blocks
 }
 
 // mayControl reports whether a statement of this kind may need something else than being sent.

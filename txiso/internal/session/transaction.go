@@ -14,22 +14,27 @@ import (
 // with its first statement, its COMMIT is the guard's release and its ROLLBACK the return to it, and both travel with
 // the statement that follows. Nobody can tell, because the worker database is used by this session alone.
 type appTx struct {
-	owner         *conn
-	abandoned     bool // its connection is gone; it ends with the exchange that runs inside it
-	failed        bool // as after an error in a real transaction
-	modes         txModes
-	wrote         bool // deferred constraints may have to be checked at COMMIT
-	constraints   bool // SET CONSTRAINTS was used
-	blocks        bool // DO or CALL was used
-	locals        locals
+	owner     *conn
+	abandoned bool // its connection is gone; it ends with the exchange that runs inside it
+	failed    bool // as after an error in a real transaction
+	modes     txModes
+	wrote     bool // deferred constraints may have to be checked at COMMIT
+	effects
 	settings      map[string]string // of its connection, when it began
-	cursors       bool              // DECLARE was used, or what may have opened one
 	reported      bool              // it has changed settings that the client is told about
 	spared        bool              // its context has ended, and it was not rolled back
 	yields        bool              // somebody has waited long enough for the end of it, if it has failed
 	foreignWrites int               // statements of other connections that ran inside
 	savepoints    []savepoint
 	began         *site
+}
+
+// effects are what is to be seen to when a transaction commits: an app transaction, or the one that an exchange is outside of any.
+type effects struct {
+	constraints bool // SET CONSTRAINTS was used
+	blocks      bool // DO or CALL was used
+	cursors     bool // DECLARE was used, or what may have opened one
+	locals      locals
 }
 
 // savepoint is one that an app transaction has set.
@@ -130,9 +135,7 @@ func (s *Session) begin(c *conn, modes txModes) {
 	if s.ex.behind == ownGuard { // in a string of several statements: those ahead of it belong to it
 		s.ex.behind = transaction
 		s.tx.wrote = s.ex.writes
-		s.tx.constraints, s.tx.blocks = s.ex.constraints, s.ex.blocks
-		s.tx.locals, s.ex.locals = s.ex.locals, locals{}
-		s.tx.cursors = s.ex.cursors
+		s.tx.effects, s.ex.locals = s.ex.effects, locals{}
 	}
 	s.ex.modes = txModes{}
 }
@@ -146,7 +149,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	case s.status(c) == 'E':
 		s.endFailed(c, st.Chain)
 		s.emitComplete(c, "ROLLBACK")
-	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, s.tx.constraints, s.tx.blocks):
+	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, &s.tx.effects):
 		s.ready(c)             // another connection may have spoken since, and failed
 		s.setupTx(c, anything) // what is deferred is refused in what has become read only
 		s.ex.commit = &commit{chain: st.Chain}
@@ -183,8 +186,7 @@ func (s *Session) committedAhead(c *conn) {
 // endAhead ends the transaction that the statements so far of c's exchange are.
 func (s *Session) endAhead(c *conn, state guardState) {
 	s.end(state)
-	s.ex.locals, s.ex.cursors, s.ex.constraints, s.ex.blocks = locals{}, false, false, false
-	s.ex.aborted, s.ex.pipelined, s.ex.modes = false, false, txModes{}
+	s.ex.effects, s.ex.aborted, s.ex.pipelined, s.ex.modes = effects{}, false, false, txModes{}
 	c.endPortals()
 }
 
@@ -193,7 +195,7 @@ func (s *Session) committed(c *conn, chain bool) {
 	s.settleNames() // whatever else is in the exchange
 	if s.guard == guardRunning {
 		s.guard = guardDone
-		s.endLocals(&s.tx.locals, s.tx.cursors)
+		s.endLocals(&s.tx.effects)
 	}
 	s.endTx(c, chain)
 	s.emitComplete(c, "COMMIT")

@@ -103,7 +103,8 @@ func (s *Session) query(c *conn, m message) {
 		return
 	}
 	if single && !mayControl(kind) && !sets(kind) {
-		s.sendQuery(c, m, stateOf(kind, sql), traitsOf(kind, sql))
+		t := traitsOf(kind, sql)
+		s.sendQuery(c, m, stateOf(kind, t.writes, sql), t)
 		return
 	}
 	sql = strings.Clone(sql)
@@ -243,16 +244,8 @@ func (s *Session) ping(c *conn) {
 // wantsCheck reports that the end of c's exchange is where a commit would be, and that there may be something to check. What runs
 // inside another connection's app transaction can be checked as long as that has nothing to be checked itself; its COMMIT does it else.
 func (s *Session) wantsCheck(c *conn) bool {
-	switch s.ex.behind {
-	case ownGuard:
-	case foreignGuard:
-		if s.tx.wrote || s.tx.constraints {
-			return false
-		}
-	default:
-		return false
-	}
-	return !s.ex.aborted && s.mustCheck(s.ex.writes, s.ex.constraints, s.ex.blocks)
+	alone := s.ex.behind == ownGuard || s.ex.behind == foreignGuard && !s.tx.wrote && !s.tx.constraints
+	return alone && !s.ex.aborted && s.mustCheck(s.ex.writes, &s.ex.effects)
 }
 
 // continueStrings goes on with a Query of several statements: statements that are no transaction control go to the

@@ -84,11 +84,10 @@ func nextWord(sql string, from int) (start, end int) {
 // firstOf is the word that sql begins with, or else empty.
 func firstOf(sql string) string {
 	sql = strings.TrimLeft(sql, space)
-	_, end := nextWord(sql, 0)
-	if sql == "" || !isWordByte(sql[0]) {
-		return ""
+	if start, end := nextWord(sql, 0); start == 0 {
+		return sql[:end]
 	}
-	return sql[:end]
+	return ""
 }
 
 const space = " \t\n\r\f\v"
