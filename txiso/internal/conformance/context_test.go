@@ -244,8 +244,7 @@ var contexts = []behaviour{
 		time.Sleep(600 * time.Millisecond)
 		e.Show(conn, "show idle_in_transaction_session_timeout")
 		e.Show(conn, both, pgx.QueryExecModeSimpleProtocol)
-		tx, err := conn.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(conn)
 		e.Do(tx, "set local idle_in_transaction_session_timeout = '5min'; select set_config('idle_session_timeout', '6min', true)")
 		e.Show(tx, both)
 		e.Show(tx, "select setting from pg_settings where name = 'idle_in_transaction_session_timeout'")
@@ -308,8 +307,7 @@ var contexts = []behaviour{
 	}, native},
 	{"a transaction of pgx whose context ends", func(e *Env) {
 		pool := e.Pool()
-		tx, err := pool.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(pool)
 		e.Do(tx, "insert into items values (1, 'a')")
 		ctx, done := e.soon()
 		defer done()
@@ -320,8 +318,7 @@ var contexts = []behaviour{
 	}, native},
 	{"commit with a context that has ended", func(e *Env) {
 		pool := e.Pool()
-		tx, err := pool.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(pool)
 		e.Do(tx, "insert into items values (1, 'a')")
 		e.Err("commit", tx.Commit(e.over()))
 		e.Eventually(e.Conn(), "select count(*) from items", 0)

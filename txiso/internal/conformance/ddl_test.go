@@ -167,13 +167,11 @@ var ddl = []behaviour{
 	{"a table made from rows is a new one to prepared statements", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		const sql = "select * from r where $1"
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "create temp table r on commit drop as select 1 as a")
 		e.Show(tx, sql, true)
 		e.Err("commit", tx.Commit(e.Ctx))
-		tx, err = b.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx = e.BeginPgx(b)
 		e.Do(tx, "create temp table r on commit drop as select 1 as a, 2 as b")
 		e.Show(tx, sql, true)
 		e.Err("commit", tx.Commit(e.Ctx))

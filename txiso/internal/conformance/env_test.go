@@ -91,6 +91,15 @@ func (e *Env) Begin(db interface {
 	return tx
 }
 
+// BeginPgx is Begin for pgx itself.
+func (e *Env) BeginPgx(on interface {
+	Begin(context.Context) (pgx.Tx, error)
+}) pgx.Tx {
+	tx, err := on.Begin(e.Ctx)
+	e.Must("begin", err)
+	return tx
+}
+
 // SQLConn takes a connection out of a pool of database/sql.
 func (e *Env) SQLConn(db *sql.DB) *sql.Conn {
 	c, err := db.Conn(e.Ctx)

@@ -250,8 +250,7 @@ var overlap = []behaviour{
 		e.Do(a, "create schema tenant")
 		e.Do(a, "create table tenant.items (id int)")
 		e.Do(a, "insert into tenant.items values (7)")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "set local search_path = tenant")
 		e.Do(tx, "set local statement_timeout = '50ms'")
 		e.Show(tx, "select set_config('app.tenant', $1, true)", "a")
@@ -268,8 +267,7 @@ var overlap = []behaviour{
 	}, marks{native: true, sometimes: true}},
 	{"SET LOCAL outside a transaction leaves one beside it alone", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Show(tx, "select set_config('app.tenant', $1, true)", "a")
 		e.Do(b, "set local app.tenant = 'b'; set local work_mem = '1MB'; select 1")
 		batch := &pgx.Batch{}
@@ -285,8 +283,7 @@ var overlap = []behaviour{
 	{"a setting that was rolled back does not come back", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		e.Show(b, "select 1")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "set search_path = elsewhere")
 		e.Show(b, "show search_path")
 		e.Err("rollback", tx.Rollback(e.Ctx))
@@ -295,8 +292,7 @@ var overlap = []behaviour{
 	{"SET LOCAL ends on its own connection when another has spoken", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		e.Do(a, "set work_mem = '1MB'")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "set local work_mem = '3MB'")
 		e.Show(b, "show work_mem")
 		e.Err("commit", tx.Commit(e.Ctx))
@@ -306,8 +302,7 @@ var overlap = []behaviour{
 	{"a statement parsed under SET LOCAL is parsed anew by others", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		const sql = "select extract(epoch from '2020-01-01 00:00:00'::timestamptz)::bigint where $1"
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "set local timezone = 'Asia/Tokyo'")
 		e.Show(tx, sql, true)
 		e.Err("commit", tx.Commit(e.Ctx))
@@ -317,8 +312,7 @@ var overlap = []behaviour{
 		a, b := e.Conn(), e.Conn()
 		e.Do(a, "create table parents (id int primary key)")
 		e.Do(a, "create table children (id int primary key, parent int constraint child_fk references parents deferrable initially deferred)")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Show(tx, "select count(*) from parents")
 		e.Do(b, "insert into children values (1, 99)")
 		e.Err("commit", tx.Commit(e.Ctx))
@@ -344,8 +338,7 @@ var overlap = []behaviour{
 	}, marks{native: true}},
 	{"a savepoint takes back what its own transaction did", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "savepoint s")
 		e.Do(b, "insert into items values (1, 'b')")
 		e.Do(tx, "rollback to s")
@@ -355,8 +348,7 @@ var overlap = []behaviour{
 	{"the settings of a connection survive a transaction that did nothing", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		e.Do(a, "set work_mem = '5MB'")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(b, "select 1")
 		e.Err("rollback", tx.Rollback(e.Ctx))
 		e.Show(a, "show work_mem")
@@ -371,8 +363,7 @@ var overlap = []behaviour{
 	{"RESET ALL is about its own connection", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		for _, reset := range []string{"reset all", "discard all"} {
-			tx, err := a.Begin(e.Ctx)
-			e.Must("begin", err)
+			tx := e.BeginPgx(a)
 			e.Do(tx, "set local work_mem = '3MB'")
 			e.Do(b, reset)
 			e.Show(tx, "show work_mem")
@@ -384,8 +375,7 @@ var overlap = []behaviour{
 		a, b := e.Conn(), e.Conn()
 		e.Do(a, "create table parents (id int primary key)")
 		e.Do(a, "create table children (id int primary key, parent int constraint child_fk references parents deferrable initially deferred)")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "set local app.tenant = '1'")
 		e.Do(b, "insert into children values (1, 99)")
 		e.Err("commit", tx.Commit(e.Ctx))
@@ -394,8 +384,7 @@ var overlap = []behaviour{
 	{"parameters that are told come back with a rollback", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
 		e.Do(a, "set timezone = 'Europe/Oslo'")
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "set local timezone = 'Asia/Tokyo'")
 		e.Show(b, "select 1")
 		e.Err("rollback", tx.Rollback(e.Ctx))

@@ -253,8 +253,7 @@ var sessionState = []behaviour{
 	{"set_config for a transaction", func(e *Env) {
 		conn := e.Conn()
 		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
-			tx, err := conn.Begin(e.Ctx)
-			e.Must("begin", err)
+			tx := e.BeginPgx(conn)
 			e.Show(tx, "select set_config('my.tenant', $1, true), pg_catalog.set_config('work_mem', (1 + 1) || 'MB', true)", mode, "seven")
 			e.Show(tx, "select current_setting('my.tenant'), current_setting('work_mem')")
 			e.Err("commit", tx.Commit(e.Ctx))
@@ -597,8 +596,7 @@ var sessionState = []behaviour{
 	}, marks{}},
 	{"large objects", func(e *Env) {
 		conn := e.Conn()
-		tx, err := conn.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(conn)
 		los := tx.LargeObjects()
 		oid, err := los.Create(e.Ctx, 4711)
 		e.Log("%d", oid)
@@ -644,8 +642,7 @@ var sessionState = []behaviour{
 		e.Do(conn, "create function leave_open() returns void language plpgsql as $$ declare c cursor for select 1; begin open c; end $$")
 		e.Do(conn, "insert into items values (1, 'a')")
 		for range 2 {
-			tx, err := conn.Begin(e.Ctx)
-			e.Must("begin", err)
+			tx := e.BeginPgx(conn)
 			e.Show(tx, "select open_items('cur')")
 			e.Show(tx, "fetch all from cur")
 			e.Do(tx, "do $$ declare d cursor for select 1; begin open d; end $$")
@@ -664,8 +661,7 @@ var sessionState = []behaviour{
 	}, marks{native: true}},
 	{"DISCARD ALL is about its own connection", func(e *Env) {
 		a, b := e.Conn(), e.Conn()
-		tx, err := a.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(a)
 		e.Do(tx, "declare c cursor for values (1), (2)")
 		e.Show(tx, "fetch 1 from c")
 		e.Do(b, "discard all")

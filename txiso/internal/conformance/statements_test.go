@@ -95,8 +95,7 @@ var rowsAndTypes = []behaviour{
 	}, marks{racy: true}},
 	{"rows left open in a transaction", func(e *Env) {
 		conn := e.Conn()
-		tx, err := conn.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(conn)
 		rows, err := tx.Query(e.Ctx, "select generate_series(1, 10)")
 		e.Must("query", err)
 		rows.Next()
@@ -426,8 +425,7 @@ var statements = []behaviour{
 	}), native},
 	{"a batch in a transaction that fails", func(e *Env) {
 		conn := e.Conn()
-		tx, err := conn.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(conn)
 		b := &pgx.Batch{}
 		b.Queue("insert into items values ($1, $2)", 1, "a")
 		b.Queue("insert into items values ($1, $2)", 1, "a")
@@ -576,18 +574,16 @@ var copying = []behaviour{
 	}, native},
 	{"COPY in in a transaction", func(e *Env) {
 		pool := e.Pool()
-		tx, err := pool.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(pool)
 		rows := func() pgx.CopyFromSource { return pgx.CopyFromRows([][]any{{1, "a"}, {2, "b"}}) }
-		_, err = tx.CopyFrom(e.Ctx, pgx.Identifier{"items"}, []string{"id", "name"}, rows())
+		_, err := tx.CopyFrom(e.Ctx, pgx.Identifier{"items"}, []string{"id", "name"}, rows())
 		e.Err("copy", err)
 		_, err = tx.CopyFrom(e.Ctx, pgx.Identifier{"items"}, []string{"id", "name"}, rows())
 		e.Err("copy", err)
 		e.Do(tx, "select 1")
 		e.Err("rollback", tx.Rollback(e.Ctx))
 		e.Show(pool, "select count(*) from items")
-		tx, err = pool.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx = e.BeginPgx(pool)
 		_, err = tx.CopyFrom(e.Ctx, pgx.Identifier{"items"}, []string{"id", "name"}, rows())
 		e.Err("copy", err)
 		e.Err("commit", tx.Commit(e.Ctx))

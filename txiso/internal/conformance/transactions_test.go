@@ -135,16 +135,14 @@ var appTransactions = []behaviour{
 	}, marks{}},
 	{"nested Begin is a savepoint", func(e *Env) {
 		conn := e.Conn()
-		tx, err := conn.Begin(e.Ctx)
-		e.Must("begin", err)
-		inner, err := tx.Begin(e.Ctx)
-		e.Must("begin", err)
+		tx := e.BeginPgx(conn)
+		inner := e.BeginPgx(tx)
 		e.Do(inner, "insert into items (id, name) values (1, 'a')")
 		e.Do(inner, "select 1/0")
 		e.Do(inner, "select 1")
 		e.Err("inner commit", inner.Commit(e.Ctx))
 		e.Err("inner rollback", inner.Rollback(e.Ctx))
-		inner, err = tx.Begin(e.Ctx)
+		inner, err := tx.Begin(e.Ctx)
 		e.Err("begin", err)
 		if err == nil {
 			e.Do(inner, "insert into items (id, name) values (2, 'b')")
