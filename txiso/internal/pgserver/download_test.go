@@ -10,6 +10,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ulikunitz/xz"
 )
@@ -117,6 +119,35 @@ func resolveDownload(t *testing.T, config Config) (*cluster, error) {
 	t.Helper()
 	t.Setenv("TXISO_POSTGRES_BIN", "")
 	return resolve(t.Context(), config, places{})
+}
+
+// A repository that stops in the middle of an answer, or never begins one, made every test wait forever.
+func TestDownloadThatStandsStillEnds(t *testing.T) {
+	for name, sent := range map[string]int{"nothing": 0, "half": 100} {
+		t.Run(name, func(t *testing.T) {
+			defer func(was time.Duration) { patience = was }(patience)
+			patience = 100 * time.Millisecond
+			silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, ".sha256") && sent > 0 {
+					fmt.Fprintf(w, "%x", sha256.Sum256(nil))
+					return
+				}
+				w.Header().Set("Content-Length", "200")
+				_, _ = w.Write(make([]byte, sent))
+				if sent > 0 {
+					w.(http.Flusher).Flush()
+				}
+				<-r.Context().Done()
+			}))
+			t.Cleanup(silent.Close)
+			config := newHome(t).config()
+			config.DownloadURL = silent.URL
+			_, err := resolveDownload(t, config)
+			if !errors.Is(err, errStill) {
+				t.Errorf("%v, want one that says that nothing has come", err)
+			}
+		})
+	}
 }
 
 func TestDownloadedBinariesServe(t *testing.T) {

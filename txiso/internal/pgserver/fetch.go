@@ -45,13 +45,43 @@ func fetchVerified(ctx context.Context, from, to string) error {
 func newClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
-	transport.ResponseHeaderTimeout = 30 * time.Second
 	return &http.Client{Transport: transport}
 }
 
-var errNotFound = errors.New("not found")
+// patience is how long a download may stand still. How long it takes is up to the line.
+var patience = 30 * time.Second
 
-func fetch(ctx context.Context, client *http.Client, from string) (io.ReadCloser, error) {
+var (
+	errNotFound = errors.New("not found")
+	errStill    = errors.New("nothing has come for a while: try again, or install PostgreSQL")
+)
+
+// steady ends a download that stands still.
+type steady struct {
+	io.ReadCloser
+	still *time.Timer
+}
+
+func (s steady) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	s.still.Reset(patience)
+	return n, err
+}
+
+func (s steady) Close() error {
+	s.still.Stop()
+	return s.ReadCloser.Close()
+}
+
+func fetch(ctx context.Context, client *http.Client, from string) (body io.ReadCloser, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	still := time.AfterFunc(patience, func() { cancel(errStill) })
+	defer func() {
+		if err != nil {
+			still.Stop()
+			cancel(nil)
+		}
+	}()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil || !strings.HasPrefix(request.URL.Scheme, "http") {
 		return nil, errors.New("TXISO_POSTGRES_URL is not an http or https URL") // the error would quote it, with its password
@@ -62,7 +92,7 @@ func fetch(ctx context.Context, client *http.Client, from string) (io.ReadCloser
 	}
 	switch response.StatusCode {
 	case http.StatusOK:
-		return response.Body, nil
+		return steady{response.Body, still}, nil
 	case http.StatusNotFound:
 		err = errNotFound
 	default:

@@ -29,7 +29,8 @@ type marker struct {
 	Test        string    `json:"test,omitzero"` // of a kept one: whose it was
 
 	Sequences []Sequence `json:"sequences,omitempty"` // of a template: those that have been used
-	Settings  []string   `json:"settings,omitempty"`  // of a template: its own, as name=value
+	Settings  []setting  `json:"settings,omitempty"`  // of a template: its own
+	Grants    []grant    `json:"grants,omitempty"`    // of a template: the privileges on it, if not those of a new database
 }
 
 const markerPrefix = "txiso "

@@ -17,7 +17,7 @@ const prefix = "txiso_"
 
 // layout is part of every fingerprint: change it when a template built by older code must not
 // be used by newer code.
-const layout = "4"
+const layout = "5"
 
 // ourName matches every name this package gives to a database. Its groups are the build prefix,
 // the fingerprint, the number of a slot and the tail of a clone.

@@ -169,13 +169,13 @@ func (p *Provisioner) finish(ctx context.Context, admin *link, build string, seq
 	if err != nil {
 		return doing("finishing the template", err)
 	}
-	settings, err := admin.settings(ctx, build)
-	if err != nil {
+	now := admin.now()
+	mark := marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now, Size: size, Sequences: sequences}
+	if err := admin.own(ctx, &mark, build); err != nil {
 		return doing("finishing the template", err)
 	}
-	now := admin.now()
 	for _, step := range []string{
-		comment(build, marker{Kind: kindTemplate, Fingerprint: p.fingerprint, Home: p.home, Created: now, Used: now, Size: size, Sequences: sequences, Settings: settings}),
+		comment(build, mark),
 		// Nobody can get in the way of a clone (55006) and no test can change the template.
 		"ALTER DATABASE " + build + " ALLOW_CONNECTIONS false",
 		"ALTER DATABASE " + build + " RENAME TO " + p.template,
