@@ -1,5 +1,7 @@
 package conformance_test
 
+import "fmt"
+
 var ddl = []behaviour{
 	{"create, use, alter and drop a table", func(e *Env) {
 		db := e.DB()
@@ -41,6 +43,17 @@ var ddl = []behaviour{
 		}
 		e.Do(conn, "alter table items alter column extra type text")
 		for range 3 {
+			e.Show(conn, "select * from items where id = $1", 1)
+		}
+	}, marks{}},
+	{"a prepared statement after its table has changed and many others were prepared", func(e *Env) {
+		conn := e.SQLConn(e.DB())
+		e.Show(conn, "select * from items where id = $1", 1)
+		e.Do(conn, "alter table items add column extra int")
+		for i := range 50 {
+			e.Show(conn, fmt.Sprintf("select %d + $1::int", i), 1)
+		}
+		for range 2 {
 			e.Show(conn, "select * from items where id = $1", 1)
 		}
 	}, marks{}},

@@ -40,11 +40,12 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	return v
 }
 
-// fewer replaces pgx's default capacity of a cache by a smaller one. pgx allocates the caches whole, over 100 kB a connection,
-// and a virtual connection lives as long as a test. A statement that falls out of the cache is still known to the session,
-// which answers for it without asking the server.
+// fewer replaces pgx's default capacity of a cache by a smaller one. pgx allocates the caches whole, and a virtual connection
+// lives as long as a test. A statement that falls out of the cache is still known to the session, which answers for it without
+// asking the server. But pgx does not find out then that it has become stale, as code with fewer statements than its default would:
+// so there is room for what a test may be expected to say on one connection.
 func fewer(capacity int) int {
-	const pgxDefault, enough = 512, 8
+	const pgxDefault, enough = 512, 64
 	if capacity == pgxDefault {
 		return enough
 	}
