@@ -62,6 +62,18 @@ var controlAsText = []behaviour{
 	{"BEGIN in a transaction warns", script("begin", "begin", "insert into items values (1, 'a')", "start transaction read only", "insert into items values (2, 'b')", "commit"), native},
 	{"AND CHAIN begins anew", script("begin", "insert into items values (1, 'a')", "commit and chain", "insert into items values (2, 'b')", "rollback and chain", "insert into items values (3, 'c')", "commit"), native},
 	{"AND CHAIN keeps the modes", script("begin read only", "commit and chain", "insert into items values (2, 'b')", "rollback and chain", "insert into items values (2, 'b')", "commit", "insert into items values (2, 'b')"), native},
+	{"modes set behind a savepoint end with it", script(
+		"begin", "savepoint a", "set transaction read only", "release a", "insert into items values (1, 'a')", "commit",
+		"begin", "savepoint a", "set transaction read only", "rollback to a", "insert into items values (2, 'b')", "commit",
+		"begin", "savepoint a", "savepoint b", "set transaction read only", "select 1", "release a", "insert into items values (3, 'c')", "rollback and chain",
+		"insert into items values (4, 'd')", "savepoint a", "set transaction read only", "commit and chain", "insert into items values (5, 'e')", "rollback"), native},
+	{"modes set ahead of a savepoint outlive it", script(
+		"begin read only", "savepoint a", "select 1", "release a", "insert into items values (1, 'a')", "rollback",
+		"begin read only", "savepoint a", "rollback to a", "insert into items values (1, 'a')", "rollback",
+		"begin read only", "savepoint a", "release a", "set transaction read write", "insert into items values (2, 'b')", "commit"), native},
+	{"an isolation level behind a released savepoint", script(
+		"begin", "savepoint a", "savepoint b", "release b", "set transaction isolation level serializable", "rollback",
+		"begin", "savepoint a", "savepoint b", "release a", "set transaction isolation level serializable", "commit"), native},
 	{"AND CHAIN after a failure", script("begin", "select 1/0", "commit and chain", "insert into items values (1, 'a')", "commit"), native},
 	{"a string that begins, works and commits", script("begin; insert into items values (1, 'a'); commit", "begin; insert into items values (2, 'b'); rollback", "begin; insert into items values (3, 'c')", "insert into items values (4, 'd'); commit"), native},
 	{"a string whose transaction fails", script("begin; insert into items values (1, 'a'); select 1/0; commit", "select 1", "commit", "begin; select 1/0; rollback", "rollback; select 2"), native},

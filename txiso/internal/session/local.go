@@ -35,8 +35,6 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 		return
 	}
 	switch st.Kind {
-	case sqltext.Savepoint:
-		s.modes(c).nested = true
 	case sqltext.Declare:
 		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
 	case sqltext.Set: // outlives the transaction, whatever was local before, unless it is taken back by a savepoint

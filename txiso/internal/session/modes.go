@@ -14,7 +14,7 @@ type txModes struct {
 	begun    bool         // it has those that it begins with
 	chained  sqltext.Mode // those it begins with: by default, or by AND CHAIN
 	queried  bool         // it has run a query
-	nested   bool         // it has set a savepoint
+	nested   bool         // it is behind a savepoint
 	readOnly bool         // the server knows that it is read only
 	setup    string
 }
@@ -74,6 +74,12 @@ func (m *txModes) apply(to sqltext.Mode) {
 	case sqltext.ReadWrite:
 		m.Access, m.setup = to.Access, "SET TRANSACTION READ WRITE"
 	}
+}
+
+// restore gives a transaction the access mode back that it had at a savepoint: whether that is released or returned to, the server has
+// forgotten what was set behind it (XactReadOnly in src/backend/access/transam/xact.c).
+func (m *txModes) restore(was txModes) {
+	m.Access, m.readOnly, m.setup = was.Access, was.readOnly, was.setup
 }
 
 // left are those that a transaction has left for AND CHAIN. What fails loses its own modes then and there, but behind a

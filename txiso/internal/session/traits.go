@@ -148,10 +148,9 @@ func queries(k sqltext.Kind) bool {
 	return !mayControl(k)
 }
 
-// moded reports whether it matters to a statement that its transaction is read-only: it queries, shows it, or sets a savepoint
-// that would take it back.
+// moded reports whether it matters to a statement that its transaction is read-only: it queries, or shows it.
 func moded(k sqltext.Kind, sql string) bool {
-	return queries(k) || k == sqltext.Savepoint || k == sqltext.Show && showsModes(strings.ToLower(sql))
+	return queries(k) || k == sqltext.Show && showsModes(strings.ToLower(sql))
 }
 
 func showsModes(sql string) bool {

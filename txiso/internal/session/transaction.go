@@ -40,7 +40,8 @@ type effects struct {
 // savepoint is one that an app transaction has set.
 type savepoint struct {
 	name          string
-	foreignWrites int // of the transaction when it was set
+	foreignWrites int     // of the transaction when it was set
+	modes         txModes // of the transaction when it was set
 }
 
 // commit is a COMMIT that waits for its deferred constraints to be checked.
@@ -246,6 +247,9 @@ func (s *Session) undo() {
 	if s.foreign != guardNone {
 		s.foreign, s.cleanupForeign = guardNone, nil // the return to the guard takes it along
 	}
+	if len(s.tx.savepoints) > 0 {
+		s.tx.modes.restore(s.tx.savepoints[0].modes)
+	}
 	s.forgetSchema()
 	s.loseForeign(s.tx.foreignWrites, "rolled back")
 }
@@ -260,14 +264,13 @@ func (s *Session) loseForeign(n int, when string) {
 
 // noteSavepoint keeps account of the savepoints of c's app transaction, ahead of a statement of c.
 func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
-	if s.tx.owner != c {
+	tx := &s.tx
+	if tx.owner != c || tx.failed && st.Kind != sqltext.RollbackTo { // nothing else can be done there
 		return
 	}
-	tx := &s.tx
+	defer func() { tx.modes.nested = len(tx.savepoints) > 0 }()
 	if st.Kind == sqltext.Savepoint {
-		if !tx.failed {
-			tx.savepoints = append(tx.savepoints, savepoint{strings.Clone(st.Name), tx.foreignWrites})
-		}
+		tx.savepoints = append(tx.savepoints, savepoint{strings.Clone(st.Name), tx.foreignWrites, tx.modes})
 		return
 	}
 	if st.Kind != sqltext.RollbackTo && st.Kind != sqltext.Release {
@@ -277,6 +280,7 @@ func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 		if to.name != st.Name {
 			continue
 		}
+		tx.modes.restore(to.modes)
 		if tx.savepoints = tx.savepoints[:i]; st.Kind == sqltext.RollbackTo {
 			tx.savepoints = tx.savepoints[:i+1]
 			s.loseForeign(tx.foreignWrites-to.foreignWrites, "rolled back to a savepoint")
@@ -311,8 +315,10 @@ func (s *Session) failTx(c *conn) {
 
 // zombify ends c's failed app transaction on the server although c does not know yet, so that others can go on.
 func (s *Session) zombify() {
-	s.tx.owner.zombie, s.tx.owner.chained = true, s.tx.modes.left(true)
-	s.rollback()
+	c := s.tx.owner
+	s.undo()
+	c.zombie, c.chained = true, s.tx.modes.left(true)
+	s.endTx(c, false)
 }
 
 func (s *Session) controlRollbackTo(c *conn, st sqltext.Statement) {
