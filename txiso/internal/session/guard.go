@@ -28,6 +28,7 @@ type guardNames struct {
 	unlock, discard        string // what its ROLLBACK leaves
 	moved                  string // sequences
 	check, restore         string // of deferred constraints
+	aside                  string // of what is sent aside
 	prepared               bool   // the server knows the statements
 }
 
@@ -48,6 +49,7 @@ func newGuardNames() guardNames {
 		moved:    name + "_mov",
 		check:    name + "_chk",
 		restore:  name + "_res",
+		aside:    name + "_aside",
 	}
 }
 
@@ -312,6 +314,28 @@ func (s *Session) internalQuery(sql string) {
 	s.wbuf = appendQuery(s.wbuf, sql)
 	s.push(step{kind: 'Q', drop: true, quiet: !s.ex.tell})
 	s.forgetUnnamed()
+}
+
+// aside sends a statement of the session's own between those of an exchange, and nobody is told its answers. In the extended protocol
+// it leaves the client's unnamed statement and portal alone, which a Query would take away.
+func (s *Session) aside(sql string) {
+	if !s.ex.open {
+		s.internalQuery(sql)
+		return
+	}
+	name := s.names.aside
+	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
+	s.wbuf = append(s.wbuf, 'B')
+	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+2*(len(name)+1)+6))
+	s.wbuf = append(append(s.wbuf, name...), 0)
+	s.wbuf = append(append(s.wbuf, name...), 0, 0, 0, 0, 0, 0, 0)
+	s.wbuf = append(s.wbuf, 'E')
+	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(name)+1+4))
+	s.wbuf = append(append(s.wbuf, name...), 0, 0, 0, 0, 0)
+	s.wbuf = appendNamed(appendNamed(s.wbuf, 'C', 'P', name), 'C', 'S', name)
+	for _, kind := range []byte("PBECC") {
+		s.push(step{kind: kind, drop: true, quiet: !s.ex.tell})
+	}
 }
 
 // unhindered is a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it

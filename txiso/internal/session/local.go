@@ -40,7 +40,7 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 	case sqltext.Set: // outlives the transaction, whatever was local before, unless it is taken back by a savepoint
 		for _, name := range l.names {
 			if st.All || name == lastsAs(st.Name) {
-				s.internalQuery("SELECT pg_catalog.set_config(" + l.keptAs(name) + ", '', true)")
+				s.aside("SELECT pg_catalog.set_config(" + l.keptAs(name) + ", '', true)")
 			}
 		}
 	case sqltext.SetLocal:
@@ -67,7 +67,7 @@ func (s *Session) keepLocal(l *locals, name string) {
 	if !slices.Contains(l.names, name) {
 		l.names = append(l.names, name)
 	}
-	s.internalQuery(fmt.Sprintf("SELECT pg_catalog.set_config(%[1]s, pg_catalog.concat(%[2]s, pg_catalog.current_setting(%[3]s, true)), true) "+
+	s.aside(fmt.Sprintf("SELECT pg_catalog.set_config(%[1]s, pg_catalog.concat(%[2]s, pg_catalog.current_setting(%[3]s, true)), true) "+
 		"WHERE NOT pg_catalog.starts_with(coalesce(pg_catalog.current_setting(%[1]s, true), ''), %[2]s)", l.keptAs(name), l.begins(), literal(name)))
 }
 

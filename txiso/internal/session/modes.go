@@ -117,7 +117,7 @@ func (s *Session) setupTx(c *conn, t traits) {
 	if m.setup == "" || !t.moded || s.status(c) == 'E' { // nothing can be set in a failed transaction, and nothing is to
 		return
 	}
-	s.internalQuery(m.setup)
+	s.aside(m.setup)
 	s.ex.writes = true // it is undone by the release of the guard, so that must not be kept for others
 	m.readOnly, m.setup = m.Access == sqltext.ReadOnly, ""
 }

@@ -55,6 +55,23 @@ func (s *Session) bound(c *conn, name []byte, stmt *statement) string {
 	return server
 }
 
+// notBound is called when the server has refused the Bind of a step, or skipped it behind an error: the name stands for what it did.
+// The server may have bound it to something of the session's own since.
+func (s *Session) notBound(st step) {
+	c := st.conn
+	p := c.portals[st.binds]
+	switch {
+	case st.binds == "":
+		c.portal = st.had
+	case p == nil: // its transaction has ended
+	case st.had.stmt != nil:
+		*p = st.had
+	default:
+		delete(c.portals, st.binds)
+		delete(s.portals.named, p.server)
+	}
+}
+
 // endPortals is called where a transaction of c ends.
 func (c *conn) endPortals() {
 	c.portal = portal{}
@@ -244,6 +261,12 @@ func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, wellFormed boo
 
 // sendBind sends a Bind message with the names that the server knows. rest is the message behind the names.
 func (s *Session) sendBind(c *conn, portal, rest []byte, stmt *statement, st step) {
+	st.conn, st.binds = c, string(portal)
+	if p := c.portals[st.binds]; p != nil {
+		st.had = *p
+	} else if st.binds == "" {
+		st.had = c.portal
+	}
 	name, server := "", s.bound(c, portal, stmt)
 	if stmt.backend != nil {
 		name = stmt.backend.name

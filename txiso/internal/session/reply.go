@@ -29,13 +29,15 @@ type step struct {
 	fails   bool // it is an error: one of ours, or one that the server was made to tell
 	inject  []byte
 
-	conn    *conn             // of a Parse or Close
+	conn    *conn             // of a Parse, Bind or Close
 	name    string            // of the statement or portal
 	server  string            // the server's name for it, of a Bind, Describe, Execute or Close that uses another
 	backend *backendStatement // of a Parse, Close or Describe
 	unnamed *statement        // of a Describe
 	kept    bool              // of a Parse: the server's unnamed statement was the connection's before
 	was     *statement        // of a Parse of an unnamed statement, or a Close: what the name stood for
+	binds   string            // of a Bind: the portal's name
+	had     portal            // of a Bind: what that stood for
 }
 
 // steps is a queue.
@@ -391,6 +393,8 @@ func (s *Session) unanswered(st step, failed bool) {
 	switch {
 	case st.kind == 'P':
 		s.notParsed(st, failed)
+	case st.kind == 'B' && st.conn != nil:
+		s.notBound(st)
 	case st.was != nil:
 		s.notClosed(st)
 	}

@@ -39,7 +39,7 @@ func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
 	if st.IfNotExists {
 		sql += fmt.Sprintf(" WHERE pg_catalog.to_regclass(pg_catalog.format('pg_temp.%%I', %s)) IS NULL", literal(st.Name))
 	}
-	s.internalQuery(sql)
+	s.aside(sql)
 }
 
 // The names of the settings end with that of the table in hexadecimal digits.

@@ -121,7 +121,7 @@ func (s *Session) query(c *conn, m message) {
 		return
 	}
 	s.ex.strings = q
-	if other && q.several {
+	if other && (q.several || s.status(c) == 'I') { // ahead of a warning, too
 		s.checkSyntax(c)
 		return
 	}
