@@ -192,7 +192,7 @@ func (s *Session) answer(m message) {
 	case 't', 'T', 'n':
 		s.described(st, m)
 	default:
-		if !st.drop {
+		if !st.drop && !st.syntax {
 			s.deliverHeld()
 			s.deliver(m)
 		}

@@ -137,8 +137,8 @@ func (q *queryString) traits(statements []sqltext.Statement) (t traits) {
 }
 
 // checkSyntax asks the server whether it can read all of a Query before any of it is executed, as it would itself. The way
-// to ask is to have the whole string prepared: the server reads it and then refuses it, because there is more than one
-// statement. That error has no position, one of syntax has. The failure is then undone.
+// to ask is to have the whole string prepared: the server reads it and then refuses it, if there is more than one
+// statement. That error has no position, one of syntax has. What that was is then undone.
 func (s *Session) checkSyntax(c *conn) {
 	s.ready(c)
 	if s.tx.owner == c && !s.tx.failed {
