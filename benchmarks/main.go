@@ -89,12 +89,12 @@ func run(ctx context.Context, o options) (err error) {
 func measureAll(ctx context.Context, h *host.Host, p plan) (*report.Run, error) {
 	r := &report.Run{Machine: host.Machine(), Server: h.Kind + " PostgreSQL " + h.Version, When: time.Now()}
 	fmt.Printf("%s\n%s\n", r.Machine, r.Server)
-	bar := progressbar.NewOptions(int(p.total().Milliseconds()), progressbar.OptionSetWriter(os.Stderr),
+	bar := progressbar.NewOptions(int(p.until(len(p.cells)).Milliseconds()), progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
 	for i, c := range p.cells {
 		bar.Describe(fmt.Sprintf("%d/%d", i+1, len(p.cells)))
-		results, err := runCell(ctx, c, withWork(p.strategies), p.budget, func(spent time.Duration) {
-			_ = bar.Set(int((time.Duration(i)*p.budget + min(spent, p.budget)).Milliseconds())) // only a picture
+		results, err := runCell(ctx, c, withWork(p.strategies), p.of(i), func(spent time.Duration) {
+			_ = bar.Set(int((p.until(i) + min(spent, p.of(i))).Milliseconds())) // only a picture
 		})
 		if err != nil {
 			return nil, err

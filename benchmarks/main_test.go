@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 func smallPlan() plan {
 	cells := []cell{{5, 0, 3, 1}, {10, 2, 3, 1}, {5, 0, 3, 2}}
 	some := slices.DeleteFunc(strategy.All(), func(n strategy.Named) bool { return n.Name == "migrate" || n.Name == "clone-wal" })
-	return plan{cells: cells, budget: time.Millisecond, share: 0.001, rolledBack: 10, strategies: some}
+	return plan{cells: cells, budget: time.Millisecond, first: time.Millisecond, share: 0.001, rolledBack: 10, strategies: some}
 }
 
 func TestARunWritesTablesPlotsAndREADME(t *testing.T) {
