@@ -60,6 +60,7 @@ var (
 type steady struct {
 	io.ReadCloser
 	still *time.Timer
+	end   context.CancelCauseFunc
 }
 
 func (s steady) Read(p []byte) (int, error) {
@@ -70,6 +71,7 @@ func (s steady) Read(p []byte) (int, error) {
 
 func (s steady) Close() error {
 	s.still.Stop()
+	defer s.end(nil)
 	return s.ReadCloser.Close()
 }
 
@@ -92,7 +94,7 @@ func fetch(ctx context.Context, client *http.Client, from string) (body io.ReadC
 	}
 	switch response.StatusCode {
 	case http.StatusOK:
-		return steady{response.Body, still}, nil
+		return steady{response.Body, still, cancel}, nil
 	case http.StatusNotFound:
 		err = errNotFound
 	default:

@@ -2,7 +2,6 @@ package session
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 )
 
@@ -297,12 +296,7 @@ func (s *Session) run(name string) { s.runStep(name, step{drop: true}) }
 
 func (s *Session) runStep(name string, st step) {
 	s.portals.unnamed = nil
-	s.wbuf = append(s.wbuf, 'B')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+1+len(name)+1+6))
-	s.wbuf = append(s.wbuf, 0)
-	s.wbuf = append(s.wbuf, name...)
-	s.wbuf = append(s.wbuf, 0, 0, 0, 0, 0, 0, 0)
-	s.wbuf = append(s.wbuf, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0)
+	s.wbuf = appendExecute(appendBind(s.wbuf, "", name, noParameters), "", allRows)
 	st.kind = 'B'
 	s.push(st)
 	st.kind = 'E'
@@ -325,13 +319,7 @@ func (s *Session) aside(sql string) {
 	}
 	name := s.names.aside
 	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
-	s.wbuf = append(s.wbuf, 'B')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+2*(len(name)+1)+6))
-	s.wbuf = append(append(s.wbuf, name...), 0)
-	s.wbuf = append(append(s.wbuf, name...), 0, 0, 0, 0, 0, 0, 0)
-	s.wbuf = append(s.wbuf, 'E')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(name)+1+4))
-	s.wbuf = append(append(s.wbuf, name...), 0, 0, 0, 0, 0)
+	s.wbuf = appendExecute(appendBind(s.wbuf, name, name, noParameters), name, allRows)
 	s.wbuf = appendNamed(appendNamed(s.wbuf, 'C', 'P', name), 'C', 'S', name)
 	for _, kind := range []byte("PBECC") {
 		s.push(step{kind: kind, drop: true, quiet: !s.ex.tell})

@@ -14,7 +14,6 @@ type txModes struct {
 	begun    bool         // it has those that it begins with
 	chained  sqltext.Mode // those it begins with: by default, or by AND CHAIN
 	queried  bool         // it has run a query
-	nested   bool         // it is behind a savepoint
 	readOnly bool         // the server knows that it is read only
 	setup    string
 }
@@ -34,17 +33,18 @@ func (s *Session) modes(c *conn) *txModes {
 	return m
 }
 
-// change changes modes, or tells in the server's words why they cannot be changed any more (src/backend/commands/variable.c).
-func (m *txModes) change(to sqltext.Mode) *pgproto3.ErrorResponse {
+// change changes modes, behind a savepoint if nested, or tells in the server's words why they cannot be changed any more
+// (src/backend/commands/variable.c).
+func (m *txModes) change(to sqltext.Mode, nested bool) *pgproto3.ErrorResponse {
 	isolation := to.Isolation != sqltext.DefaultIsolation && level(to.Isolation) != level(m.Isolation)
 	write := to.Access == sqltext.ReadWrite && m.Access == sqltext.ReadOnly
 	deferrable := to.Deferrable != sqltext.DefaultDeferrable
 	switch {
 	case isolation && m.queried:
 		return pgError("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
-	case isolation && m.nested:
+	case isolation && nested:
 		return pgError("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
-	case write && m.nested:
+	case write && nested:
 		return pgError("25001", "cannot set transaction read-write mode inside a read-only transaction")
 	case write && m.queried:
 		return pgError("25001", "transaction read-write mode must be set before any query")
@@ -52,7 +52,7 @@ func (m *txModes) change(to sqltext.Mode) *pgproto3.ErrorResponse {
 		e := pgError("0A000", "txiso: a transaction that was read only for a statement cannot be made read write")
 		e.Hint = "Say READ WRITE when the transaction begins."
 		return e
-	case deferrable && m.nested:
+	case deferrable && nested:
 		return pgError("25001", "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction")
 	case deferrable && m.queried:
 		return pgError("25001", "SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
@@ -80,15 +80,6 @@ func (m *txModes) apply(to sqltext.Mode) {
 // forgotten what was set behind it (XactReadOnly in src/backend/access/transam/xact.c).
 func (m *txModes) restore(was txModes) {
 	m.Access, m.readOnly, m.setup = was.Access, was.readOnly, was.setup
-}
-
-// left are those that a transaction has left for AND CHAIN. What fails loses its own modes then and there, but behind a
-// savepoint only that fails.
-func (m *txModes) left(failed bool) sqltext.Mode {
-	if failed && !m.nested {
-		return m.chained
-	}
-	return m.Mode
 }
 
 // chain makes modes those that the transaction begins with.

@@ -146,10 +146,7 @@ func (s *Session) forwardPortal(c *conn, m message, name []byte, p *portal) {
 		s.wbuf = appendNamed(s.wbuf, m.kind(), 'P', p.server)
 		return
 	}
-	rest := m.body()[len(name)+1:]
-	s.wbuf = append(s.wbuf, 'E')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(p.server)+1+len(rest)))
-	s.wbuf = append(append(append(s.wbuf, p.server...), 0), rest...)
+	s.wbuf = appendExecute(s.wbuf, p.server, m.body()[len(name)+1:])
 }
 
 // closePortal closes a portal of c. What is not there is closed, too.
@@ -174,6 +171,26 @@ func appendNamed(b []byte, kind, of byte, name string) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(4+1+len(name)+1))
 	b = append(b, of)
 	return append(append(b, name...), 0)
+}
+
+// noParameters is the rest of a Bind message of a statement without any, allRows that of an Execute message.
+var noParameters, allRows = make([]byte, 6), make([]byte, 4)
+
+// appendBind appends a Bind message. rest is what comes behind the names.
+func appendBind(b []byte, portal, statement string, rest []byte) []byte {
+	b = append(b, 'B')
+	b = binary.BigEndian.AppendUint32(b, uint32(4+len(portal)+1+len(statement)+1+len(rest)))
+	b = append(append(b, portal...), 0)
+	b = append(append(b, statement...), 0)
+	return append(b, rest...)
+}
+
+// appendExecute appends an Execute message. rest is what comes behind the name.
+func appendExecute(b []byte, portal string, rest []byte) []byte {
+	b = append(b, 'E')
+	b = binary.BigEndian.AppendUint32(b, uint32(4+len(portal)+1+len(rest)))
+	b = append(append(b, portal...), 0)
+	return append(b, rest...)
 }
 
 // execute returns true when the portal is transaction control that has to wait for what is ahead of it.
@@ -272,10 +289,6 @@ func (s *Session) sendBind(c *conn, portal, rest []byte, stmt *statement, st ste
 		name = stmt.backend.name
 	}
 	s.bind()
-	s.wbuf = append(s.wbuf, 'B')
-	s.wbuf = binary.BigEndian.AppendUint32(s.wbuf, uint32(4+len(server)+1+len(name)+1+len(rest)))
-	s.wbuf = append(append(s.wbuf, server...), 0)
-	s.wbuf = append(append(s.wbuf, name...), 0)
-	s.wbuf = append(s.wbuf, rest...)
+	s.wbuf = appendBind(s.wbuf, server, name, rest)
 	s.push(st)
 }

@@ -112,7 +112,7 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 	if inTx {
 		s.emit(c, pgWarning("25001", "there is already a transaction in progress")) // the modes count all the same
 	}
-	if e := s.modes(c).change(st.Mode); e != nil {
+	if e := s.modes(c).change(st.Mode, s.nested(c)); e != nil {
 		s.emitError(c, e)
 		return
 	}
@@ -247,7 +247,7 @@ func (s *Session) undo() {
 	if s.foreign != guardNone {
 		s.foreign, s.cleanupForeign = guardNone, nil // the return to the guard takes it along
 	}
-	if len(s.tx.savepoints) > 0 {
+	if s.nested(s.tx.owner) {
 		s.tx.modes.restore(s.tx.savepoints[0].modes)
 	}
 	s.forgetSchema()
@@ -268,7 +268,6 @@ func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 	if tx.owner != c || tx.failed && st.Kind != sqltext.RollbackTo { // nothing else can be done there
 		return
 	}
-	defer func() { tx.modes.nested = len(tx.savepoints) > 0 }()
 	if st.Kind == sqltext.Savepoint {
 		tx.savepoints = append(tx.savepoints, savepoint{strings.Clone(st.Name), tx.foreignWrites, tx.modes})
 		return
@@ -290,11 +289,23 @@ func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 	}
 }
 
+// nested reports that c is behind a savepoint of its app transaction.
+func (s *Session) nested(c *conn) bool { return s.tx.owner == c && len(s.tx.savepoints) > 0 }
+
+// left are the modes that a transaction has left for AND CHAIN. What fails loses its own modes then and there, but behind a
+// savepoint only that fails.
+func (tx *appTx) left(failed bool) sqltext.Mode {
+	if failed && len(tx.savepoints) == 0 {
+		return tx.modes.chained
+	}
+	return tx.modes.Mode
+}
+
 func (s *Session) endTx(c *conn, chain bool) {
 	if s.ex.behind == transaction {
 		s.ex.behind = nothing
 	}
-	modes := s.tx.modes.left(s.tx.failed)
+	modes := s.tx.left(s.tx.failed)
 	s.ex.tell = s.ex.tell || s.tx.reported
 	s.tx = appTx{}
 	c.endPortals()
@@ -317,7 +328,7 @@ func (s *Session) failTx(c *conn) {
 func (s *Session) zombify() {
 	c := s.tx.owner
 	s.undo()
-	c.zombie, c.chained = true, s.tx.modes.left(true)
+	c.zombie, c.chained = true, s.tx.left(true)
 	s.endTx(c, false)
 }
 
@@ -337,7 +348,7 @@ func (s *Session) controlRollbackTo(c *conn, st sqltext.Statement) {
 // controlModes answers SET TRANSACTION.
 func (s *Session) controlModes(c *conn, st sqltext.Statement) {
 	s.warnOutside(c, st)
-	if e := s.modes(c).change(st.Mode); e != nil {
+	if e := s.modes(c).change(st.Mode, s.nested(c)); e != nil {
 		s.emitError(c, e)
 		return
 	}
