@@ -164,8 +164,8 @@ func (s *Session) parameter(m message) {
 	if name == readOnlySetting {
 		s.settings.readOnly = isOn(value)
 	}
-	if s.steps.len() > 0 && s.steps.first().quiet {
-		return
+	if s.steps.len() > 0 && (s.steps.first().quiet || s.steps.first().reset) {
+		return // by us, or by the end of the test before
 	}
 	if s.implicit() && slices.Contains(s.ex.locals.names, strings.ToLower(name)) {
 		return // it has its old value again when the exchange is over

@@ -219,3 +219,37 @@ func TestReadOnlyByDefaultEndsWithItsTest(t *testing.T) {
 		exec(t, db, "INSERT INTO items VALUES (2, 'two')")
 	})
 }
+
+// The answer to the ROLLBACK of a test is read with that to the first exchange of the next, which does not care.
+func TestWhatARollbackDoesToSettingsIsNotReported(t *testing.T) {
+	s := open(t, session.Options{})
+	for _, prepared := range []bool{true, false} {
+		clean(t, s, func(db *sql.DB) {
+			exec(t, db, "SET TimeZone = 'Asia/Tokyo'")
+			if !prepared { // then the end is one Query
+				exec(t, db, "DEALLOCATE ALL")
+			}
+		})
+		clean(t, s, func(*sql.DB) { expect(t, "SELECT", dial(t, s).answers("SELECT 1"), "??CZ") })
+	}
+}
+
+// Nor does the test around a nested one.
+func TestWhatARollbackOfALevelDoesToSettingsIsNotReported(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		w := dial(t, s)
+		expect(t, "SET", w.answers("SET TimeZone = 'Asia/Tokyo'"), "CSZ")
+		level, err := s.Nest(t.Context(), nil, session.Names{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner := sql.OpenDB(level.Connector())
+		exec(t, inner, "SET TimeZone = 'Asia/Dili'")
+		inner.Close()
+		if _, err := level.End(time.Second); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "SELECT", w.answers("SELECT 1"), "??CZ")
+	})
+}

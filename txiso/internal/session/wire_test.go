@@ -63,7 +63,7 @@ func (w *wire) answers(sql string) string {
 // receive returns the kind of the next message, or 0 at the end.
 func (w *wire) receive() byte {
 	msg, err := w.frontend.Receive()
-	switch msg := msg.(type) {
+	switch msg.(type) {
 	case *pgproto3.CommandComplete:
 		return 'C'
 	case *pgproto3.ReadyForQuery:
@@ -72,8 +72,8 @@ func (w *wire) receive() byte {
 		return 'E'
 	case *pgproto3.EmptyQueryResponse:
 		return 'I'
-	default:
-		_ = msg
+	case *pgproto3.ParameterStatus:
+		return 'S'
 	}
 	if err != nil {
 		return 0
