@@ -675,7 +675,7 @@ var copying = []behaviour{
 			}
 			return []any{i, fmt.Sprint(i)}, nil
 		}))
-		e.Log("%v", errors.Is(err, context.Canceled))
+		e.Log("%v", err != nil) // which error it is pgx leaves to chance: that of the read or, one time in ten, of the write
 		e.Show(pool, "select count(*) from items")
 	}, native},
 }
