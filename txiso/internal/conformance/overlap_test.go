@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 var overlap = []behaviour{
@@ -121,6 +122,71 @@ var overlap = []behaviour{
 		e.Err("rollback", tx.Rollback())
 		e.Show(db, "select id from items order by id")
 	}, marks{told: "ran on another connection while the transaction begun at"}},
+	{"what only reads beside a transaction that is rolled back is nobody's loss", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(b, "create function tell(n int) returns int language sql stable as 'select n'")
+		for _, sql := range []string{
+			"-- name: CountPairs :one\nselect count(*) from pairs",
+			"with x as (select 1) select count(*) from x",
+			"select tell(1)",
+			"select length(gen_random_uuid()::text)",
+			"select to_regclass('items')::text",
+			"update items set qty = 1 where false",
+			"set statement_timeout = '1min'",
+			"select set_config('app.name', 'b', false)",
+			"reset all",
+			"do 'begin perform 1; end'",
+			"deallocate all",
+		} {
+			tx := e.BeginPgx(a)
+			e.Do(tx, "insert into items values (1, 'a')")
+			e.Show(b, sql)
+			e.Err("rollback", tx.Rollback(e.Ctx))
+		}
+		e.Show(a, "select count(*) from items")
+	}, native},
+	{"a setting made beside a transaction that is rolled back stays", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		e.Do(b, "create schema app")
+		tx := e.BeginPgx(a)
+		e.Do(tx, "insert into items values (1, 'a')")
+		e.Do(b, "set search_path = app, public")
+		e.Do(b, "select set_config('app.name', $1, false)", "b")
+		e.Do(b, "set statement_timeout = '50ms'")
+		e.Do(b, "set idle_in_transaction_session_timeout = '1min'")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		for range 2 {
+			for _, on := range []*pgx.Conn{b, a} {
+				e.Show(on, "select current_setting('search_path'), coalesce(current_setting('app.name', true), ''), "+
+					"current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')")
+			}
+			e.Do(b, "select pg_sleep(0.2)")
+			tx := e.BeginPgx(a)
+			e.Do(tx, "insert into items values (1, 'a')")
+			e.Do(b, "set work_mem = '5MB'; reset app.name; set timezone = 'Asia/Tokyo'")
+			e.Do(tx, "select 1/0")
+			e.Err("rollback", tx.Rollback(e.Ctx))
+			e.Show(b, "select current_setting('work_mem'), coalesce(current_setting('app.name', true), ''), current_setting('timezone')")
+			e.Show(a, "select current_setting('work_mem'), current_setting('timezone') = 'Asia/Tokyo'")
+		}
+	}, native},
+	{"a connection that a pool opens beside a transaction that is rolled back keeps its settings", func(e *Env) {
+		pool := e.Pool(func(cfg *pgxpool.Config) {
+			cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+				_, err := conn.Exec(ctx, "set search_path = pg_temp, public")
+				return err
+			}
+		})
+		tx := e.BeginPgx(pool)
+		e.Do(tx, "insert into items values (1, 'a')")
+		other, err := pool.Acquire(e.Ctx)
+		e.Must("acquire", err)
+		defer other.Release()
+		e.Show(other, "show search_path")
+		e.Err("rollback", tx.Rollback(e.Ctx))
+		e.Show(other, "show search_path")
+		e.Show(pool, "show search_path")
+	}, native},
 	{"others do not see what is not committed", func(e *Env) {
 		db := e.DB()
 		tx := e.Begin(db)

@@ -219,6 +219,28 @@ var sessionState = []behaviour{
 		e.Log("%v %q", later.PgConn().ParameterStatus("TimeZone") == "Asia/Tokyo", later.PgConn().ParameterStatus("application_name"))
 		e.Show(one, "select current_setting('timezone')")
 	}, native},
+	{"roles of one connection survive those of another", func(e *Env) {
+		a, b := e.Conn(), e.Conn()
+		who := "select current_user::text, session_user::text"
+		e.Do(a, "set role pg_monitor")
+		e.Do(b, "set session authorization default")
+		for range 2 {
+			e.Show(a, who)
+			e.Show(b, who)
+		}
+		tx := e.BeginPgx(b)
+		e.Do(tx, "set local role pg_read_all_data")
+		e.Show(tx, who)
+		e.Show(a, who)
+		e.Show(tx, who)
+		e.Do(a, "set session authorization pg_monitor")
+		e.Do(a, "set role none")
+		e.Show(tx, who)
+		e.Show(a, who)
+		e.Err("commit", tx.Commit(e.Ctx))
+		e.Show(b, who)
+		e.Show(a, who)
+	}, native},
 	{"a literal means what the time zone of its connection says", func(e *Env) {
 		db := e.DB()
 		one, two := e.SQLConn(db), e.SQLConn(db)

@@ -244,9 +244,6 @@ func (s *Session) settle(c *conn) {
 	}
 	if s.ex.behind == foreignGuard && !s.ex.failed {
 		s.tx.wrote = s.tx.wrote || s.ex.writes && !s.ex.checks
-		if s.ex.wrote {
-			s.tx.foreignWrites++
-		}
 	}
 	if state == guardDone {
 		s.endExchange()
@@ -312,9 +309,13 @@ func (s *Session) internalQuery(sql string) {
 
 // aside sends a statement of the session's own between those of an exchange, and nobody is told its answers. In the extended protocol
 // it leaves the client's unnamed statement and portal alone, which a Query would take away.
-func (s *Session) aside(sql string) {
+func (s *Session) aside(sql string) { s.asideRows(sql, nil) }
+
+// asideRows is aside for a statement whose rows are wanted.
+func (s *Session) asideRows(sql string, rows func(row []byte)) {
 	if !s.ex.open {
 		s.internalQuery(sql)
+		s.steps.last().rows = rows
 		return
 	}
 	name := s.names.aside
@@ -322,7 +323,7 @@ func (s *Session) aside(sql string) {
 	s.wbuf = appendExecute(appendBind(s.wbuf, name, name, noParameters), name, allRows)
 	s.wbuf = appendNamed(appendNamed(s.wbuf, 'C', 'P', name), 'C', 'S', name)
 	for _, kind := range []byte("PBECC") {
-		s.push(step{kind: kind, drop: true, quiet: !s.ex.tell})
+		s.push(step{kind: kind, drop: true, quiet: !s.ex.tell, rows: rows})
 	}
 }
 

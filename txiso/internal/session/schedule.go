@@ -24,6 +24,8 @@ type exchange struct {
 	alone     bool    // nothing may be sent behind it ahead of time
 	writes    bool    // it may have changed data
 	wrote     bool    // it has, by the look of it
+	xids      int     // in another's app transaction: subtransactions with an id when it was about to
+	asked     bool    // how many have one by now
 	effects           // of the transaction that it is by itself
 	creates   bool    // it may create something by what looks like a SELECT
 	ddl       bool    // it has changed the schema

@@ -81,25 +81,28 @@ func (s *Session) keepSettings() {
 }
 
 // settingsSQL gives settings c's values. Roles are taken last, because other settings may need the rights of the session's
-// own, which alone may take any.
+// own, which alone may take any; the session's ahead of the other, because it takes that back.
 func (c *conn) settingsSQL(names []string) string {
-	var sql, roles strings.Builder
+	var sql strings.Builder
+	var session, role string
 	if slices.ContainsFunc(names, isRole) {
 		sql.WriteString("RESET SESSION AUTHORIZATION;RESET ROLE;")
 	}
 	for _, name := range names {
 		value, ok := c.setting(name)
 		switch set := "SELECT pg_catalog.set_config(" + literal(name) + "," + literal(value) + ",false);"; {
-		case isRole(name) && ok:
-			roles.WriteString(set)
+		case isRole(name) && !ok:
+		case name == "role":
+			role = set
 		case isRole(name):
+			session = set
 		case ok:
 			sql.WriteString(set)
 		default:
 			sql.WriteString("RESET " + quoteSetting(name) + ";")
 		}
 	}
-	return sql.String() + roles.String()
+	return sql.String() + session + role
 }
 
 // setting is what c has set: since it is there, or with its startup message.

@@ -92,6 +92,7 @@ func (s *Session) announce(c *conn, t traits, state []sqltext.Statement, sql str
 
 // note notes ahead of statements of c what they do.
 func (s *Session) note(c *conn, t traits) {
+	s.noteForeign(t.writes)
 	s.noteWrites(t.writes)
 	s.ex.alone = s.ex.alone || t.alone
 	s.ex.creates = s.ex.creates || t.creates

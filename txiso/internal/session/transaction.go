@@ -254,14 +254,6 @@ func (s *Session) undo() {
 	s.loseForeign(s.tx.foreignWrites, "rolled back")
 }
 
-// loseForeign reports n statements that other connections have run inside the app transaction, and that it has taken along.
-func (s *Session) loseForeign(n int, when string) {
-	if n > 0 {
-		s.lose("txiso: %d statement(s) ran on another connection while the transaction begun at %v was open, and were undone with it when it was %s; "+
-			"on a database of its own they would have stayed. Run them on the transaction, or give the test a database of its own with Clone", n, s.tx.began, when)
-	}
-}
-
 // noteSavepoint keeps account of the savepoints of c's app transaction, ahead of a statement of c.
 func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 	tx := &s.tx

@@ -401,6 +401,8 @@ func (s *Session) conclude() {
 		s.ex.tell = false
 	case len(s.ex.park) > 0 && !s.ex.failed:
 		s.park()
+	case s.asksForeign():
+		s.askForeign()
 	default:
 		s.finish()
 		return

@@ -5,9 +5,11 @@ import "strings"
 // OnlyReads reports that a statement whose kind is [Select] certainly changes nothing: it calls no function but well-known
 // ones of PostgreSQL that do not write, [Creates] nothing, and has no INSERT, UPDATE, DELETE or MERGE between parentheses, as a WITH
 // there may have. It decides by words, those in front of parentheses above all, so a false answer means "perhaps not", for
-// instance for a statement with comments.
+// instance for a statement with comments, unless they are ahead of it, where generated code has its names.
 func OnlyReads(sql string) bool {
-	if Creates(sql) {
+	ahead := scanner{sql: sql}
+	ahead.skipSpace()
+	if sql = sql[ahead.pos:]; Creates(sql) {
 		return false
 	}
 	for i := strings.IndexByte(sql, '('); i >= 0; {

@@ -8,7 +8,7 @@ func Settings(sql string) []Statement { return Lexer{}.Settings(sql) }
 
 // Settings is [Settings] with the lexer's settings.
 func (l Lexer) Settings(sql string) (found []Statement) {
-	if !strings.Contains(sql, "set_config") && !strings.Contains(sql, "SET_CONFIG") {
+	if !strings.Contains(strings.ToLower(sql), "set_config") {
 		return nil
 	}
 	p := parser{scanner: scanner{sql: sql, backslash: l.BackslashQuotes}}
