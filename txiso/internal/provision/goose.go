@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,8 +18,8 @@ import (
 
 // Goose returns a Migrator that applies the goose SQL files at the root of fsys, with goose's
 // Provider: nothing global is used and nothing is printed. NO TRANSACTION migrations work.
-// The fingerprint covers names and contents of all .sql files at the root. Its errors name the
-// file, and line and character where PostgreSQL gave a position.
+// The fingerprint covers names and contents of all .sql files at the root, and the environment variables that
+// goose puts into them (ENVSUB). Its errors name the file, and line and character where PostgreSQL gave a position.
 func Goose(fsys fs.FS) Migrator { return gooseMigrator{fsys} }
 
 type gooseMigrator struct{ fsys fs.FS }
@@ -34,8 +36,29 @@ func (g gooseMigrator) Fingerprint() (string, error) {
 			return "", fmt.Errorf("%w; check Config.Migrations", err)
 		}
 		fmt.Fprintf(h, "%q %d\n%s\n", name, len(content), content)
+		for _, variable := range substituted(content) {
+			value, set := os.LookupEnv(variable)
+			fmt.Fprintf(h, "%s %v %q\n", variable, set, value)
+		}
 	}
 	return "goose " + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+var (
+	substitutes = regexp.MustCompile(`(?m)^--\s*\+goose\s+ENVSUB\s+ON`)
+	dollarName  = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+)
+
+// substituted returns the names of the environment variables that goose may replace in a file by their values. Some may be none:
+// those of strings between dollars, for one.
+func substituted(content []byte) (names []string) {
+	if !substitutes.Match(content) {
+		return nil
+	}
+	for _, match := range dollarName.FindAllSubmatch(content, -1) {
+		names = append(names, string(match[1]))
+	}
+	return names
 }
 
 // files lists the .sql files at the root, sorted, and refuses what goose would refuse later,
@@ -103,7 +126,22 @@ func (g gooseMigrator) migrationError(err error, failed *failedStatement) error 
 		return fmt.Errorf("goose could not migrate: %w; correct the migrations and run again", err)
 	}
 	file := partial.Failed.Source.Path
-	return fmt.Errorf("migration %s failed%s: %w; correct the file and run again", file, g.place(file, err, failed), partial.Err)
+	return fmt.Errorf("migration %s failed%s: %w%s; correct the file and run again", file, g.place(file, err, failed), partial.Err, furthermore(err))
+}
+
+// furthermore is what PostgreSQL says of an error beside its message.
+func furthermore(err error) (text string) {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return ""
+	}
+	if pg.Detail != "" {
+		text = " (" + pg.Detail + ")"
+	}
+	if pg.Hint != "" {
+		text += " (hint: " + pg.Hint + ")"
+	}
+	return text
 }
 
 // place names the line of a file that PostgreSQL complained about: " at line 3, character 8 (CREAT TABLE t)".

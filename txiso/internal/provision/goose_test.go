@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -59,6 +61,16 @@ func TestErrorWithoutPositionNamesTheFile(t *testing.T) {
 	cfg := config(t)
 	cfg.Migrator = provision.Goose(files)
 	mustContain(t, leaseError(t, cfg), "migration 00002_again.sql failed: ", "already exists")
+}
+
+// What a migration meets in the data, or says itself, is in DETAIL and HINT.
+func TestErrorOfAMigrationTellsDetailAndHint(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Migrator = provision.Goose(migrations("00001_raise.sql", "-- +goose Up\n-- +goose StatementBegin\n"+
+		"DO $$ BEGIN RAISE 'no' USING DETAIL = 'Key (i)=(1) already exists.', HINT = 'Try another.'; END $$;\n-- +goose StatementEnd\n"+
+		"-- "+uniqueTable()+"\n"))
+	mustContain(t, leaseError(t, cfg), "(SQLSTATE P0001) (Key (i)=(1) already exists.) (hint: Try another.); correct the file")
 }
 
 func TestMigrationsThatGooseCannotUse(t *testing.T) {
@@ -120,5 +132,33 @@ func TestFingerprintCoversNamesAndContents(t *testing.T) {
 			t.Errorf("%q and %q have the same fingerprint", name, other)
 		}
 		seen[print] = name
+	}
+}
+
+func TestFingerprintCoversTheEnvironmentThatGoosePutsIn(t *testing.T) {
+	const sql = "-- +goose Up\n-- +goose ENVSUB ON\nINSERT INTO t VALUES ('$TXISO_TEST_A', '${TXISO_TEST_B:-b}');\n"
+	print := func(sql string) string {
+		t.Helper()
+		print, err := provision.Goose(migrations("00001_a.sql", sql)).Fingerprint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return print
+	}
+	seen := []string{print(sql)}
+	for _, variable := range []string{"TXISO_TEST_A=1", "TXISO_TEST_A=2", "TXISO_TEST_B=1", "TXISO_TEST_B="} {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+		if again := print(sql); slices.Contains(seen, again) {
+			t.Errorf("with %s the fingerprint is one that was there before", variable)
+		} else {
+			seen = append(seen, again)
+		}
+	}
+	plain := strings.Replace(sql, "ENVSUB ON", "ENVSUB OFF", 1)
+	before := print(plain)
+	t.Setenv("TXISO_TEST_A", "3")
+	if print(plain) != before {
+		t.Error("the environment counts where goose does not put it in")
 	}
 }
