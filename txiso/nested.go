@@ -56,7 +56,7 @@ type ground interface {
 	Config() *pgx.ConnConfig
 	Connector() driver.Connector
 	Nest(ctx context.Context, names session.Names) (*session.Nested, error)
-	Taken(ctx context.Context, conn *pgx.Conn) error
+	Taken(conn *pgx.Conn)
 	Leaks(patience time.Duration, closeHandles func()) []session.Leak
 	Troubled() bool
 	Statements() []session.Statement

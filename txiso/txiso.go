@@ -27,8 +27,9 @@ type Config struct {
 	// session mode, because those locks are a session's. "" means the TXISO_DSN variable, and without that the embedded server.
 	DSN string
 
-	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names and contents. Migrations written
-	// in Go are refused: goose has them from a registry of the process, so those need a Migrator. Settings that they give their
+	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names, their contents and the
+	// environment variables that goose puts into them (ENVSUB). Migrations written in Go need a Migrator: goose has them from a
+	// registry of the process, which is not used here; a file of theirs is refused. Settings that migrations give their
 	// database for all roles (ALTER DATABASE … SET) are those of every database that a test gets.
 	Migrations fs.FS
 
@@ -99,7 +100,8 @@ type Migrator interface {
 
 // Seed is data that every test starts with.
 type Seed struct {
-	// Version names what Run does: a new version makes a new template. It must not be empty when Run is set.
+	// Version names what Run does: a new version makes a new template. It must not be empty when Run is set. Tests of all packages
+	// and modules with the same server, migrations and Version have the same template, so what differs needs another Version.
 	Version string
 	// Run fills the database behind db, with real commits, once per version. It must not close db. What is said of Migrate's db
 	// and ctx holds.
@@ -241,8 +243,8 @@ func (iso *Iso) DB(t TB) *sql.DB {
 //	…
 //	t.Cleanup(pool.Close)
 //
-// Do not connect by Config().ConnString(): that is the server's maintenance database, with real commits. Code that takes
-// an address gets that of a [Iso.Clone].
+// Config().ConnString() leads nowhere: a connection to the server would see nothing of the test, and commit what it does. Code
+// that takes an address gets that of a [Iso.Clone].
 //
 // It ends the test (Fatalf) as DB does.
 func (iso *Iso) Pool(t TB) *pgxpool.Pool {
@@ -254,7 +256,8 @@ func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 	}
 	cfg := *base
 	cfg.ConnConfig = held.ground.Config().Copy()
-	cfg.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return true, held.ground.Taken(ctx, conn) }
+	// Not its successor PrepareConn: while that is set, pgxpool ignores a BeforeAcquire that somebody gives a copy of the configuration.
+	cfg.BeforeAcquire = func(_ context.Context, conn *pgx.Conn) bool { held.ground.Taken(conn); return true } //nolint:staticcheck // see above
 	pool, err := pgxpool.NewWithConfig(t.Context(), &cfg)
 	if err != nil {
 		t.Fatalf("txiso: cannot make a pool: %v", err)

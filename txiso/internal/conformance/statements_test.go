@@ -648,6 +648,7 @@ var copying = []behaviour{
 		e.Do(other, "select 1")
 		data, feed := io.Pipe()
 		go func() {
+			fmt.Fprintln(feed, "7\tseven\t0\t") // is taken when the COPY has begun
 			ctx, done := e.soon()
 			defer done()
 			e.DoCtx(ctx, other, "select 2")

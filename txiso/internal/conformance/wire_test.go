@@ -325,7 +325,7 @@ var otherClients = []behaviour{
 	}, native},
 	{"COPY in a string of several statements", func(e *Env) {
 		w := e.Wire()
-		w.send(&pgproto3.Query{String: "insert into items values (1, 'x'); copy items (id, name) from stdin; select count(*) from items; copy items to stdout"})
+		w.send(&pgproto3.Query{String: "insert into items values (1, 'x'); copy items (id, name) from stdin; select count(*) from items; copy (select * from items order by id) to stdout"})
 		w.send(&pgproto3.CopyData{Data: []byte("2\tb\n")}, &pgproto3.CopyDone{})
 		w.ready(1)
 	}, native},

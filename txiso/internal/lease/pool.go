@@ -210,9 +210,10 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 	if l.common.isChanged() {
 		findings = append(findings, sharedChange)
 	}
-	if l.common.isRetired() {
+	if l.common.isRetired() || l.Spent() {
 		l.leave()
 		l.giveUp()
+		l.pool.wake()
 		return findings, nil
 	}
 	if l.tests++; l.tests%weighEvery == 1 {
@@ -257,6 +258,7 @@ func (l *Lease) leave() {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	l.pool.leased--
+	l.pool.returns++
 }
 
 // Embedded reports whether the server is the embedded one.
@@ -285,12 +287,17 @@ func (p *Pool) put(l *Lease) {
 	}
 	p.returns++
 	p.mu.Unlock()
+	p.wake()
+	if l != nil {
+		l.giveUp()
+	}
+}
+
+// wake tells one who waits that a session or a connection is free.
+func (p *Pool) wake() {
 	select {
 	case p.returned <- struct{}{}:
 	default: // nobody waits, or will know by the one before
-	}
-	if l != nil {
-		l.giveUp()
 	}
 }
 

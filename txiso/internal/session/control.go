@@ -249,10 +249,11 @@ func (s *Session) sendReset() {
 				s.deferred = s.phys.deferred
 			}
 		}
+		s.spent = s.spent || s.altered && s.phys.deferred.compiled
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
 	s.guard, s.foreign, s.cleanupForeign, s.tx = guardNone, guardNone, nil, appTx{}
-	s.ddl, s.prepared, s.temporary = false, false, temporary{}
+	s.ddl, s.altered, s.prepared, s.temporary = false, false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()
 	s.portals, s.orphans = serverPortals{}, nil

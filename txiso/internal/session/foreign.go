@@ -17,9 +17,12 @@ func (s *Session) noteForeign(writes bool) {
 	}
 }
 
-// asksForeign reports that what the exchange has left is to be asked for.
+// asksForeign reports that what the exchange has left is to be asked for. What a startup message has set is known.
 func (s *Session) asksForeign() bool {
-	return !s.ex.asked && s.ex.behind == foreignGuard && !s.ex.failed && !s.ex.aborted && (s.ex.wrote || len(s.ex.sets) > 0 || s.ex.resets)
+	if s.ex.asked || s.ex.granting || s.ex.failed || s.ex.aborted || s.ex.behind != foreignGuard {
+		return false
+	}
+	return s.ex.wrote || len(s.ex.sets) > 0 || s.ex.resets
 }
 
 // askForeign asks whether the exchange has written, and what it has set: a rollback takes the settings back, too, but they are its

@@ -26,7 +26,7 @@ func (s *Session) parameters(body []byte) (asked map[string]string, refusal stri
 			break
 		}
 		switch name = strings.ToLower(name); {
-		case name == "user", name == "database", strings.HasPrefix(name, "_pq_."):
+		case name == "user", name == "database", strings.HasPrefix(name, "_pq_."), s.opened(name, value):
 		case name == "client_encoding" && isUTF8(value):
 		case name == "client_encoding", name == "replication":
 			refusal = fmt.Sprintf("%s=%s", name, value)
@@ -90,8 +90,14 @@ func isUTF8(encoding string) bool {
 	return false
 }
 
+// opened reports that the physical connection was opened with a parameter, be it "options".
+func (s *Session) opened(name, value string) bool {
+	given, ok := s.virtual.RuntimeParams[name]
+	return ok && given == value
+}
+
 func (s *Session) ask(asked *map[string]string, name, value string) {
-	if s.virtual != nil && s.virtual.RuntimeParams[name] == value || s.phys.first[name] == value {
+	if s.phys.first[name] == value {
 		return
 	}
 	if *asked == nil {

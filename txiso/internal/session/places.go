@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -79,10 +78,7 @@ func internalFrame(function string) bool {
 // does is over when it returns.
 
 // Taken is to be called when a connection is taken from a pool, on the goroutine that takes it.
-func (s *Session) Taken(_ context.Context, taken *pgx.Conn) error {
-	s.take(taken, nil)
-	return nil
-}
+func (s *Session) Taken(taken *pgx.Conn) { s.take(taken, nil) }
 
 // take is Taken. done ends what database/sql has taken it for.
 func (s *Session) take(taken *pgx.Conn, done <-chan struct{}) {
@@ -97,7 +93,7 @@ func (s *Session) take(taken *pgx.Conn, done <-chan struct{}) {
 }
 
 // Taken is [Session.Taken] for a level.
-func (n *Nested) Taken(ctx context.Context, taken *pgx.Conn) error { return n.s.Taken(ctx, taken) }
+func (n *Nested) Taken(taken *pgx.Conn) { n.s.Taken(taken) }
 
 // notePlace is called with each batch of c, on the goroutine that sends it.
 func (s *Session) notePlace(c *conn, msgs []byte) {

@@ -272,6 +272,7 @@ func (s *Session) noteTag(tag string) {
 		s.forgetSchema()
 	default:
 		if s.changesSchema(tag) {
+			s.noteAltered(tag)
 			s.ddl, s.ex.ddl = true, true
 			s.deferred.stale = true
 			s.statements.invalidate()

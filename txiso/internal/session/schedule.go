@@ -29,6 +29,7 @@ type exchange struct {
 	effects           // of the transaction that it is by itself
 	creates   bool    // it may create something by what looks like a SELECT
 	ddl       bool    // it has changed the schema
+	temporary int     // CREATEs of something temporary that are to be answered
 	cancelled bool    // a CancelRequest was sent for it, which the server ignores between two messages
 	checks    bool    // the deferred constraints are being checked
 	hold      bool    // its CommandComplete waits for the deferred constraints to be checked

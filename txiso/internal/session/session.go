@@ -100,6 +100,8 @@ type Session struct {
 	aborted    bool // the server's transaction has failed
 	touched    bool // this lease has changed something, by the look of it
 	ddl        bool // this lease has changed the schema
+	altered    bool // it has changed, made or dropped something that is not temporary
+	spent      bool // spent.go: no other lease should follow
 	prepared   bool // this lease has run a PREPARE
 	prepares   int  // how many, of all leases
 
@@ -142,8 +144,10 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	}
 	s.statements.init()
 	s.deferred = phys.deferred
-	s.virtual = s.virtualConfig(cfg)
-	if s.control, err = newControl(ctx, s); err != nil {
+	if s.virtual, err = s.virtualConfig(cfg); err == nil {
+		s.control, err = newControl(ctx, s)
+	}
+	if err != nil {
 		phys.close()
 		return nil, err
 	}

@@ -253,3 +253,29 @@ func TestWhatARollbackOfALevelDoesToSettingsIsNotReported(t *testing.T) {
 		expect(t, "SELECT", w.answers("SELECT 1"), "??CZ")
 	})
 }
+
+// Options of the DSN, or of PGOPTIONS, are what the physical connection was opened with.
+func TestOptionsOfTheDSNAreGrantedToEveryConnection(t *testing.T) {
+	cfg := database(t)
+	cfg.RuntimeParams["options"] = "-c work_mem=8MB --client-min-messages=warning -c statement_timeout=50000"
+	cfg.RuntimeParams["lock_timeout"] = "40s"
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	const all = "SELECT concat_ws(' ', current_setting('work_mem'), current_setting('client_min_messages'), current_setting('statement_timeout'), " +
+		"current_setting('lock_timeout'))"
+	for range 2 {
+		clean(t, s, func(db *sql.DB) {
+			expect(t, "settings", value(t, db, all), "8MB warning 50s 40s")
+			c, err := connectWith(t, s, "options=-c work_mem=9MB")
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, "work_mem", show(t, c, "work_mem"), "9MB")
+			exec(t, db, "SET work_mem = '7MB'; RESET work_mem")
+			expect(t, "settings", value(t, db, all), "8MB warning 50s 40s")
+		})
+	}
+}

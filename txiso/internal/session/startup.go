@@ -24,9 +24,17 @@ const (
 	lastPID = 1 << 30
 )
 
+// nowhere is the connection string of virtual connections, which cannot be reached by one. That of the physical connection would lead
+// to the server, where nothing of the test is to be seen and everything is committed.
+const nowhere = "host='/iso.DB and iso.Pool have no address; iso.Clone has one' user=nobody dbname=nothing"
+
 // virtualConfig is cfg for connections that end in this process: no network, no TLS, nothing left to authenticate.
-func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
-	v := cfg.Copy()
+func (s *Session) virtualConfig(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {
+	v, err := pgx.ParseConfig(nowhere)
+	if err != nil {
+		return nil, err
+	}
+	v.Config, v.Tracer, v.DefaultQueryExecMode = *cfg.Config.Copy(), cfg.Tracer, cfg.DefaultQueryExecMode
 	v.DialFunc = s.dial(0)
 	v.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	v.TLSConfig, v.Fallbacks = nil, nil
@@ -35,9 +43,9 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
 	v.ConnectTimeout = 0 // there is nothing to wait for, and a timer costs more than the connecting
 	v.KerberosSrvName, v.KerberosSpn = "", ""
-	v.StatementCacheCapacity = fewer(v.StatementCacheCapacity)
-	v.DescriptionCacheCapacity = fewer(v.DescriptionCacheCapacity)
-	return v
+	v.StatementCacheCapacity = fewer(cfg.StatementCacheCapacity)
+	v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity)
+	return v, nil
 }
 
 // fewer replaces pgx's default capacity of a cache by a smaller one. pgx allocates the caches whole, and a virtual connection

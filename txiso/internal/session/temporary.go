@@ -27,6 +27,7 @@ func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
 		return
 	}
 	c.temporary = true
+	s.ex.temporary++
 	sql := fmt.Sprintf("SELECT pg_catalog.set_config('%s%x', '%d', false)", ownerSetting, st.Name, c.id)
 	known := slices.Contains(s.temporary.tables, st.Name)
 	if value, acts := onCommitValues[st.OnCommit]; acts || known {
