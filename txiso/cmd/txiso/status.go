@@ -51,16 +51,16 @@ func status(c *call) func(context.Context) error {
 			return err
 		}
 		if *asJSON {
-			return printJSON(c.out, servers)
+			return printJSON(c.out, map[string]any{"servers": servers})
 		}
 		return printServers(c.out, servers, time.Now())
 	}
 }
 
-func printJSON(out io.Writer, servers []*server) error {
+func printJSON(out io.Writer, v any) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(map[string]any{"servers": servers})
+	return encoder.Encode(v)
 }
 
 func printServers(out io.Writer, servers []*server, now time.Time) error {
