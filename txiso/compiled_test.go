@@ -2,6 +2,7 @@ package txiso_test
 
 import (
 	"database/sql"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -19,70 +20,88 @@ create function felt(x text) returns text language plpgsql as $$ declare m mood;
 `)}}
 
 // A test that changes types must neither meet what a test before has compiled, nor leave it to the next.
-func TestFunctionsAreCompiledAnewBehindATestThatHasChangedTheSchema(t *testing.T) {
+func TestFunctionsAreCompiledAnewInATestThatChangesTheSchemaAndInTheNext(t *testing.T) {
 	t.Parallel()
 	private := fresh(t, txiso.Config{Migrations: compiled})
-	called := func(db *sql.DB, call, want string) {
-		t.Helper()
-		var got string
-		if err := db.QueryRow("SELECT " + call).Scan(&got); err != nil || got != want {
-			t.Errorf("%s = %q, %v, want %q", call, got, err, want)
-		}
+	var pids []int
+	play := func(f func(db *sql.DB)) {
+		playTest(t, func(tb *fakeTB) {
+			var pid int
+			db := private.DB(tb)
+			if err := db.QueryRow("SELECT pg_backend_pid()").Scan(&pid); err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+			f(db)
+		}).expectPass(t)
 	}
 	for range 2 {
-		playTest(t, func(tb *fakeTB) {
-			db := private.DB(tb)
-			called(db, "copied('abc')", "abc")
-			called(db, "felt('ok')", "ok")
-			execute(t, db, "CREATE TEMP TABLE load (id int)")
-		}).expectPass(t)
-		playTest(t, func(tb *fakeTB) {
-			db := private.DB(tb)
-			execute(t, db, "ALTER TABLE notes ALTER v TYPE int USING NULL")
-			execute(t, db, "ALTER TYPE mood RENAME TO old; CREATE TYPE mood AS ENUM ('new')")
-		}).expectPass(t)
+		play(asMigrated(t))
+		play(func(db *sql.DB) { changeTypes(t, db) })
+		play(asMigrated(t))
+		play(func(db *sql.DB) {
+			changeTypes(t, db)
+			expectCalls(t, db, "copied('007')", "7", "felt('new')", "new")
+		})
+		play(asMigrated(t))
+		play(func(db *sql.DB) {
+			tx, err := db.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			changeTypes(t, tx)
+			expectCalls(t, tx, "copied('007')", "7", "felt('new')", "new")
+			if err := tx.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			asMigrated(t)(db)
+			changeTypes(t, db)
+			expectCalls(t, db, "copied('007')", "7", "felt('new')", "new")
+		})
 	}
-	playTest(t, func(tb *fakeTB) {
-		db := private.DB(tb)
-		execute(t, db, "ALTER TABLE notes ALTER v TYPE int USING NULL")
-		execute(t, db, "ALTER TYPE mood RENAME TO old; CREATE TYPE mood AS ENUM ('new')")
-		called(db, "copied('007')", "7")
-		called(db, "felt('new')", "new")
-	}).expectPass(t)
-	playTest(t, func(tb *fakeTB) {
-		db := private.DB(tb)
-		called(db, "copied('abc')", "abc")
-		called(db, "felt('ok')", "ok")
-	}).expectPass(t)
+	if len(slices.Compact(pids)) != 1 {
+		t.Errorf("the tests did not share a connection, which says nothing: %v", pids)
+	}
 }
 
-// It costs a connection, so it happens only then.
-func TestAConnectionServesOnBehindTemporaryTablesAndWhereNothingIsCompiled(t *testing.T) {
+// Nobody who may not change a function is told so.
+func TestAFunctionOfAnotherOwnerIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	for what, c := range map[string]struct {
-		schema fstest.MapFS
-		sql    string
-		stays  bool
-	}{
-		"a temporary table":    {compiled, "CREATE TEMP TABLE load (id int); CREATE TEMP TABLE more AS SELECT 1", true},
-		"a table":              {compiled, "CREATE TABLE load (id int)", false},
-		"a table of rows":      {compiled, "CREATE TABLE load AS SELECT 1", false},
-		"nothing compiled":     {fstest.MapFS{"00001_t.sql": {Data: []byte("-- +goose Up\ncreate table notes (v text);\n")}}, "ALTER TABLE notes ADD w int", true},
-		"rows, and a function": {compiled, "INSERT INTO notes VALUES (copied('a'))", true},
-	} {
-		private := fresh(t, txiso.Config{Migrations: c.schema})
-		var pids [2]int
-		for i := range pids {
-			playTest(t, func(tb *fakeTB) {
-				db := private.DB(tb)
-				if err := db.QueryRow("SELECT pg_backend_pid()").Scan(&pids[i]); err != nil {
-					t.Fatal(err)
-				}
-				execute(t, db, c.sql)
-			}).expectPass(t)
+	db := iso.DB(t)
+	execute(t, db, "CREATE FUNCTION theirs() RETURNS int LANGUAGE plpgsql AS 'DECLARE i int := 1; BEGIN RETURN i; END'; "+
+		"CREATE ROLE compiled_owner; ALTER FUNCTION theirs() OWNER TO compiled_owner; SET ROLE compiled_owner; CREATE TEMP TABLE x (i int)")
+	expectCalls(t, db, "theirs()", "1")
+}
+
+func asMigrated(t *testing.T) func(db *sql.DB) {
+	return func(db *sql.DB) {
+		t.Helper()
+		expectCalls(t, db, "copied('abc')", "abc", "felt('ok')", "ok")
+	}
+}
+
+type execer interface {
+	Exec(query string, args ...any) (sql.Result, error)
+	QueryRow(query string, args ...any) *sql.Row
+}
+
+func changeTypes(t *testing.T, on execer) {
+	t.Helper()
+	for _, change := range []string{"ALTER TABLE notes ALTER v TYPE int USING NULL", "ALTER TYPE mood RENAME TO old; CREATE TYPE mood AS ENUM ('new')"} {
+		if _, err := on.Exec(change); err != nil {
+			t.Fatal(err)
 		}
-		if (pids[0] == pids[1]) != c.stays {
-			t.Errorf("%s: backends %v", what, pids)
+	}
+}
+
+// expectCalls takes pairs of a call and its result.
+func expectCalls(t *testing.T, on execer, calls ...string) {
+	t.Helper()
+	t.Helper()
+	for pair := range slices.Chunk(calls, 2) {
+		var got string
+		if err := on.QueryRow("SELECT " + pair[0]).Scan(&got); err != nil || got != pair[1] {
+			t.Errorf("%s = %q, %v, want %q", pair[0], got, err, pair[1])
 		}
 	}
 }

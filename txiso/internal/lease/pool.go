@@ -170,6 +170,7 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 func (p *Pool) connect(ctx context.Context, db claim) (*session.Session, error) {
 	cfg, opts := db.Config(), p.cfg.Session
 	if p.cfg.Shared {
+		opts.Shared = true
 		boundLockWaits(cfg, opts.BeginTimeout)
 		opts.Hints = sharedHints(opts.BeginTimeout)
 	}
@@ -210,7 +211,7 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 	if l.common.isChanged() {
 		findings = append(findings, sharedChange)
 	}
-	if l.common.isRetired() || l.Spent() {
+	if l.common.isRetired() {
 		l.leave()
 		l.giveUp()
 		l.pool.wake()

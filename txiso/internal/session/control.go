@@ -249,11 +249,10 @@ func (s *Session) sendReset() {
 				s.deferred = s.phys.deferred
 			}
 		}
-		s.spent = s.spent || s.altered && s.phys.deferred.compiled
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
 	s.guard, s.foreign, s.cleanupForeign, s.tx = guardNone, guardNone, nil, appTx{}
-	s.ddl, s.altered, s.prepared, s.temporary = false, false, false, temporary{}
+	s.ddl, s.altered, s.recompiled, s.prepared, s.temporary = false, false, false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()
 	s.portals, s.orphans = serverPortals{}, nil

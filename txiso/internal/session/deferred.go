@@ -11,7 +11,7 @@ type deferredConstraints struct {
 	others   bool     // there are deferrable ones that are initially immediate
 	distrust bool     // what looks like reading may write
 	cursors  bool     // there are functions that may open some
-	compiled bool     // there are functions with variables, see spent.go
+	compiled bool     // there are functions with variables, see compiled.go
 	changed  bool     // since the statement that restores the modes was prepared
 }
 
@@ -127,6 +127,7 @@ func (s *Session) list() {
 	s.deferred = deferredConstraints{changed: true}
 	s.ex.collect = s.deferred.add
 	s.bind()
+	s.recompile()
 	s.wbuf = appendQuery(s.wbuf, listDeferrable)
 	s.forgetUnnamed()
 	s.push(step{kind: 'Q', drop: true, collect: true, end: true})

@@ -230,6 +230,7 @@ func (s *Session) forgetSchema() {
 	if s.ddl {
 		s.statements.invalidate()
 		s.deferred.stale = true
+		s.altered, s.recompiled = false, false
 	}
 }
 

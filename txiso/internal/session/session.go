@@ -30,6 +30,9 @@ type Options struct {
 	ResetSequences bool
 	Sequences      []Sequence
 
+	// Shared says that the database is not this session's alone: it changes nothing in it by itself.
+	Shared bool
+
 	// Committed is called once, before the code under test is told, when the outer transaction was ended by a statement and
 	// may have been committed. It must not use the session.
 	Committed func()
@@ -100,8 +103,8 @@ type Session struct {
 	aborted    bool // the server's transaction has failed
 	touched    bool // this lease has changed something, by the look of it
 	ddl        bool // this lease has changed the schema
-	altered    bool // it has changed, made or dropped something that is not temporary
-	spent      bool // spent.go: no other lease should follow
+	altered    bool // it has changed, made or dropped something that is not temporary, which compiled.go has not seen to
+	recompiled bool // compiled.go has, and it was not undone
 	prepared   bool // this lease has run a PREPARE
 	prepares   int  // how many, of all leases
 
