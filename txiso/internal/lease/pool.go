@@ -214,7 +214,6 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 	if l.common.isRetired() {
 		l.leave()
 		l.giveUp()
-		l.pool.wake()
 		return findings, nil
 	}
 	if l.tests++; l.tests%weighEvery == 1 {
@@ -259,7 +258,6 @@ func (l *Lease) leave() {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	l.pool.leased--
-	l.pool.returns++
 }
 
 // Embedded reports whether the server is the embedded one.
@@ -288,17 +286,12 @@ func (p *Pool) put(l *Lease) {
 	}
 	p.returns++
 	p.mu.Unlock()
-	p.wake()
-	if l != nil {
-		l.giveUp()
-	}
-}
-
-// wake tells one who waits that a session or a connection is free.
-func (p *Pool) wake() {
 	select {
 	case p.returned <- struct{}{}:
 	default: // nobody waits, or will know by the one before
+	}
+	if l != nil {
+		l.giveUp()
 	}
 }
 

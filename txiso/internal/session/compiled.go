@@ -17,11 +17,13 @@ func (s *Session) recompile() {
 	}
 }
 
+const fromFunctionsWithVariables = `FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+	WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal', 'sql') AND p.prosrc ~* '\mdeclare\M'`
+
 // A function of an extension knows its own types only. An event trigger would be told. Who may not change a function leaves it.
 const changeFunctions = `DECLARE f record;
 BEGIN
-	FOR f IN SELECT p.oid::pg_catalog.regprocedure AS name, p.prosecdef FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-		WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal', 'sql') AND p.prosrc ~* '\mdeclare\M'
+	FOR f IN SELECT p.oid::pg_catalog.regprocedure AS name, p.prosecdef ` + fromFunctionsWithVariables + `
 		AND pg_catalog.pg_has_role(p.proowner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')
 		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND objid = p.oid AND deptype = 'e')
 	LOOP

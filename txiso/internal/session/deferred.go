@@ -19,8 +19,8 @@ type deferredConstraints struct {
 // Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
 // of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
 // belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either, nor a view of a
-// sequence, which may be that of a nextval. C tells that there are functions that open cursors, P that there are some with variables. Functions below 16384 are as old as
-// the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
+// sequence, which may be that of a nextval. C tells that there are functions that open cursors, P that there are some with
+// variables. Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
 const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
 	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE ` +
@@ -32,8 +32,7 @@ const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.n
 	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)) ` +
 	`UNION ALL SELECT 'C' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384 AND prosrc ~* '\mopen\M' AND (prosrc ILIKE '%cursor%' ` +
 	`OR 'pg_catalog.refcursor'::regtype = ANY (coalesce(proallargtypes, proargtypes::pg_catalog.oid[]) || prorettype))) ` +
-	`UNION ALL SELECT 'P' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 ` +
-	`AND l.lanname NOT IN ('c', 'internal', 'sql') AND p.prosrc ~* '\mdeclare\M')`
+	`UNION ALL SELECT 'P' WHERE EXISTS (SELECT ` + fromFunctionsWithVariables + `)`
 
 func (d *deferredConstraints) add(row []byte) {
 	switch row[0] {

@@ -29,9 +29,8 @@ func (s *Session) asksForeign() bool {
 // connection's own.
 func (s *Session) askForeign() {
 	s.ex.asked = true
-	if s.settleNames(); len(s.settings.names) > 0 {
-		s.keepSettings()
-	}
+	s.settleNames()
+	s.keepSettings()
 	s.internalQuery(countXIDs)
 	s.steps.last().rows = func(row []byte) {
 		if n, _ := strconv.Atoi(string(row)); n > s.ex.xids {

@@ -62,7 +62,7 @@ func (s *Session) adopt(c *conn) {
 // keepSettings reads what the connection that spoke last has set, if it will need it again.
 func (s *Session) keepSettings() {
 	c := s.settings.of
-	if c == nil || c.closed != nil {
+	if c == nil || c.closed != nil || len(s.settings.names) == 0 {
 		return
 	}
 	names := slices.Clone(s.settings.names)
