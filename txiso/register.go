@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"regexp"
 	"sync"
 
 	"github.com/txiso/txiso-go/txiso/internal/lease"
@@ -22,8 +23,8 @@ import (
 // Close: it has what [Iso.DB] would fail the test with, such as a transaction that is still open. Until then the session is
 // held, so forgetting Close keeps the data for the next who opens that name.
 //
-// What is wrong with cfg sql.Open returns. KeepFailed, MaxKept, TXISO_KEEP, NestedTimeout and the log of statements need a
-// test and have no effect here.
+// An address (postgres://…, host=…) is no such name: sql.Open refuses it, and returns what is wrong with cfg. KeepFailed,
+// MaxKept, TXISO_KEEP, NestedTimeout and the log of statements need a test and have no effect here.
 //
 // Sessions stay warm for the next name until the process ends. A leak checker may want them ended before: the driver is an
 // [io.Closer], whose Close does what [Iso.Close] does:
@@ -65,9 +66,17 @@ var (
 	_ io.Closer            = (*connector)(nil)
 )
 
+// address is how the connection strings of PostgreSQL begin (manual 34.1.1), and no name of a test.
+var address = regexp.MustCompile(`^\s*(postgres(ql)?://|(host|hostaddr|port|user|password|dbname|sslmode|service)\s*=)`)
+
+// OpenConnector does no I/O. It refuses an address, which code that takes its data source name from the environment would give all tests.
 func (d *registered) OpenConnector(name string) (driver.Connector, error) {
 	if d.iso.err != nil {
 		return nil, d.iso.err
+	}
+	if address.MatchString(name) {
+		return nil, errors.New("txiso: the data source name is an address, so all tests that open it would share one session; " +
+			"open t.Name(), or another name for each test, and put the address into Config.DSN or TXISO_DSN")
 	}
 	return &connector{driver: d, name: name}, nil
 }

@@ -57,6 +57,20 @@ func TestOtherNamesAreOtherData(t *testing.T) {
 	insertCustomer(t, two, "ann@example.com")
 }
 
+func TestAnAddressIsNotTheNameOfASession(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"postgres://ann:s3cret@localhost/shop", "postgresql:///shop", "host=localhost dbname=shop", " dbname = shop", "service=shop"} {
+		_, err := sql.Open("txiso", name)
+		if err == nil || !strings.Contains(err.Error(), "open t.Name()") || !strings.Contains(err.Error(), "Config.DSN") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("the password is told: %v", err)
+		}
+	}
+	closeDB(t, open(t, t.Name()+"/host=localhost"))
+}
+
 func TestAReopenedNameStartsClean(t *testing.T) {
 	t.Parallel()
 	for range 3 {

@@ -157,7 +157,10 @@ func TestDirectoryWhoseMakerWasKilledIsFinished(t *testing.T) {
 func TestVariablesForAnotherServerDoNotHarmThisOne(t *testing.T) {
 	home := newHome(t)
 	conn := connect(t, home.start())
-	for name, value := range map[string]string{"PGTARGETSESSIONATTRS": "standby", "PGCHANNELBINDING": "require", "PGSSLMODE": "require", "PGHOST": "nowhere"} {
+	for name, value := range map[string]string{
+		"PGTARGETSESSIONATTRS": "standby", "PGCHANNELBINDING": "require", "PGSSLMODE": "require", "PGHOST": "nowhere",
+		"PGPORT": "http", "PGREQUIREAUTH": "scram-sha-256", "PGMINPROTOCOLVERSION": "3.2",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)
 			connect(t, home.start())

@@ -109,7 +109,8 @@ func (e *InUseError) Error() string {
 // another server and would turn this one down.
 func socketDSN(dir string) string {
 	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(dir)
-	return fmt.Sprintf("host='%s' port=%d user=%s dbname=postgres sslmode=disable target_session_attrs=any channel_binding=disable", quoted, port, superuser)
+	return fmt.Sprintf("host='%s' port=%d user=%s dbname=postgres sslmode=disable target_session_attrs=any channel_binding=disable require_auth=none min_protocol_version=3.0",
+		quoted, port, superuser)
 }
 
 const (

@@ -28,6 +28,10 @@ const (
 	adminShutdown         = "57P01"
 	crashShutdown         = "57P02"
 	cannotConnectNow      = "57P03"
+	invalidParameter      = "22023"
+	undefinedObject       = "42704"
+	syntaxError           = "42601"
+	fixedParameter        = "55P02"
 )
 
 // ErrLost says that the connection that held this process's leases is gone, because the server
@@ -51,6 +55,8 @@ func connectAdvice(ctx context.Context, base *pgx.ConnConfig, err error) string 
 		return "raise max_connections of the server (or the role's connection limit), or run fewer tests at once with go test -p and -parallel"
 	case cannotConnectNow:
 		return "wait until the server has started"
+	case invalidParameter, undefinedObject, syntaxError, fixedParameter:
+		return "the server runs, but takes no such setting: correct or remove it in the DSN (Config.DSN or TXISO_DSN) or in the variables PGOPTIONS and PGTZ, which add to it"
 	}
 	var certificate *tls.CertificateVerificationError
 	switch {
@@ -148,7 +154,7 @@ func sqlState(err error) string {
 // one nobody can tell where the password ends (pgconn masks what it recognises and says that it
 // cannot promise more). The pgconn error is not wrapped because it holds the DSN.
 func parseError(reason string) error {
-	return fmt.Errorf(`txiso: the DSN does not parse: %s; write it as "host=… port=… user=… dbname=…" or "postgres://user@host:port/dbname" with special characters of the password percent-encoded`, reason)
+	return fmt.Errorf(`txiso: the DSN does not parse: %s; write it as "host=… port=… user=… dbname=…" or "postgres://user@host:port/dbname" with special characters of the password percent-encoded, and see that no PG… variable is wrong, as they add to it`, reason)
 }
 
 var quoted = regexp.MustCompile(`"(?:\\.|[^"\\])*"`)

@@ -327,3 +327,12 @@ func TestOpenClosesTheConnectionItIsGivenWhenItFails(t *testing.T) {
 		t.Error("it is still open")
 	}
 }
+
+func TestASettingThatTheServerDoesNotTake(t *testing.T) {
+	t.Parallel()
+	for _, setting := range [][2]string{{"timezone", "Nowhere"}, {"options", "-c nosuch=1"}, {"options", "-c max_connections=3"}, {"options", "nonsense"}} {
+		t.Run(setting[0]+"="+setting[1], func(t *testing.T) {
+			mustContain(t, openError(t, withSetting(pgtest.DSN(t), setting[0], setting[1])), "takes no such setting", "PGOPTIONS and PGTZ")
+		})
+	}
+}

@@ -208,6 +208,7 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 		if p != nil && !p.ran {
 			s.warnOutside(c, p.stmt.st)
 			p.ran = localOnly(p.stmt.st) != ""
+			s.modes(c).queried = s.modes(c).queried || p.stmt.queries
 		}
 		s.forwardPortal(c, m, name, p)
 		s.ex.pipelined = s.phys.version >= pipelinesAreBlocks
@@ -249,7 +250,7 @@ func (s *Session) bindMessage(c *conn, m message) {
 	}
 	s.ready(c)
 	if !s.controls(c, stmt.st) {
-		s.announce(c, stmt.traits, stmt.state, stmt.query())
+		s.announce(c, stmt.bound(), stmt.state, stmt.query())
 	}
 	if stmt.backend == nil {
 		s.ensureUnnamed(c)

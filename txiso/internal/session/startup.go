@@ -26,7 +26,7 @@ const (
 
 // nowhere is the connection string of virtual connections, which cannot be reached by one. That of the physical connection would lead
 // to the server, where nothing of the test is to be seen and everything is committed.
-const nowhere = "host='/iso.DB and iso.Pool have no address; iso.Clone has one' user=nobody dbname=nothing"
+const nowhere = "host='/iso.DB and iso.Pool have no address; iso.Clone has one' port=5432 user=nobody dbname=nothing"
 
 // virtualConfig is cfg for connections that end in this process: no network, no TLS, nothing left to authenticate.
 func (s *Session) virtualConfig(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {

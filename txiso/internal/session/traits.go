@@ -16,17 +16,19 @@ type traits struct {
 	cursors     bool // they may leave cursors open, whatever functions there are
 	creates     bool // they may create something although their tag says that they SELECT, or EXPLAIN
 	queries     bool // they take a snapshot, behind which a transaction keeps its modes
+	early       bool // they take it already when they are bound
 	moded       bool // they depend on its modes
 }
 
 // anything is for statements that are not known.
-var anything = traits{writes: true, data: true, alone: true, queries: true, moded: true}
+var anything = traits{writes: true, data: true, alone: true, queries: true, early: true, moded: true}
 
 func traitsOf(k sqltext.Kind, sql string) traits {
 	writes := writes(k, sql)
 	return traits{
 		writes: writes, data: writes && !onlyState(k), alone: alone(k), constraints: k == sqltext.SetConstraints, blocks: k == sqltext.Do || k == sqltext.Call,
-		cursors: k == sqltext.Do && strings.Contains(strings.ToLower(sql), "cursor"), creates: creates(k, sql), queries: queries(k), moded: moded(k, sql),
+		cursors: k == sqltext.Do && strings.Contains(strings.ToLower(sql), "cursor"), creates: creates(k, sql),
+		queries: queries(k), early: queriesWhenParsed(k), moded: moded(k, sql),
 	}
 }
 
@@ -34,7 +36,7 @@ func (t traits) or(u traits) traits {
 	return traits{
 		writes: t.writes || u.writes, data: t.data || u.data, alone: t.alone || u.alone,
 		constraints: t.constraints || u.constraints, blocks: t.blocks || u.blocks, cursors: t.cursors || u.cursors,
-		creates: t.creates || u.creates, queries: t.queries || u.queries, moded: t.moded || u.moded,
+		creates: t.creates || u.creates, queries: t.queries || u.queries, early: t.early || u.early, moded: t.moded || u.moded,
 	}
 }
 
@@ -158,7 +160,13 @@ func showsModes(sql string) bool {
 	return strings.Contains(sql, "read_only") || strings.Contains(sql, "all")
 }
 
-// queriesWhenParsed reports whether the server takes the snapshot already when it reads the statement.
+// bound are the traits of a statement that is bound, and may be run later, or not at all.
+func (t traits) bound() traits {
+	t.queries = t.early
+	return t
+}
+
+// queriesWhenParsed reports whether the server takes the snapshot already when it reads the statement, and again when it binds it.
 func queriesWhenParsed(k sqltext.Kind) bool {
 	switch k {
 	case sqltext.Select, sqltext.With, sqltext.Write, sqltext.Declare:
