@@ -175,7 +175,7 @@ var contexts = []behaviour{
 		e.Err("rows", rows.Err())
 		rows.Close()
 		e.Show(db, "select id from items")
-	}, marks{}},
+	}, marks{racy: true}},
 	{"one of many goroutines is cancelled", func(e *Env) {
 		db := e.DB()
 		e.Each(8, func(e *Env, i int) {

@@ -18,7 +18,7 @@ type Statement struct {
 	Conn   int           // of those that are told, from 1
 	SQL    string        // as it was sent
 	Args   []string      // as SQL has them, shortened
-	Took   time.Duration // from when its turn came to the server's last word
+	Took   time.Duration // from when its turn came to the server's last word, or to now if there is none yet
 	Result string        // a number of rows, a command tag, or an error
 	Failed bool
 }
@@ -65,11 +65,12 @@ func (n *Nested) Troubled() bool { return n.s.Troubled() }
 // teller puts entries of a journal into words.
 type teller struct {
 	types    *pgtype.Map
-	password string // of the server
+	epoch    time.Time // what entries' times count from
+	password string    // of the server
 }
 
 func newTeller(s *Session) *teller {
-	return &teller{types: pgtype.NewMap(), password: s.virtual.Password}
+	return &teller{types: pgtype.NewMap(), epoch: s.journal.epoch, password: s.virtual.Password}
 }
 
 func (t *teller) tell(e *entry) Statement {
@@ -80,6 +81,9 @@ func (t *teller) tell(e *entry) Statement {
 	}
 	if e.kind == 'B' {
 		st.Args = t.args(e)
+	}
+	if e.running() {
+		st.Took = time.Since(t.epoch) - e.sent
 	}
 	if secret.MatchString(sql) {
 		st.hide(e)
@@ -124,6 +128,9 @@ func (e *entry) text() string {
 }
 
 // result is what the server has answered.
+// running reports that the server has said nothing yet.
+func (e *entry) running() bool { return !e.failed && !e.answered && len(e.answer) == 0 }
+
 func (e *entry) result() string {
 	switch {
 	case e.failed:
@@ -132,7 +139,7 @@ func (e *entry) result() string {
 			told += "; hint: " + hint
 		}
 		return told
-	case !e.answered && len(e.answer) == 0:
+	case e.running():
 		return "no answer yet"
 	case len(e.answer) == 0 && e.gone, len(e.answer) == 0 && e.kind != 'B':
 		return "no answer"
