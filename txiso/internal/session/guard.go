@@ -319,6 +319,11 @@ func (s *Session) asideRows(sql string, rows func(row []byte)) {
 		s.steps.last().rows = rows
 		return
 	}
+	s.asideExtended(sql, rows)
+}
+
+// asideExtended is asideRows where a Sync follows.
+func (s *Session) asideExtended(sql string, rows func(row []byte)) {
 	name := s.names.aside
 	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
 	s.wbuf = appendExecute(appendBind(s.wbuf, name, name, noParameters), name, allRows)
