@@ -43,6 +43,9 @@ func main() {
 	flag.StringVar(&o.readme, "readme", "", "a README `file` whose marked sections are written anew")
 	flag.StringVar(&o.paste, "paste", "", "write standard input into the README's section of that `name`, and do nothing else")
 	flag.Parse()
+	if err := o.check(flag.Args()); err != nil {
+		fail(err)
+	}
 	// The first Ctrl-C ends the run and cleans up; the second ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -51,23 +54,53 @@ func main() {
 	}
 }
 
+// check finds out ahead of the run what would keep its results from being written.
+func (o options) check(arguments []string) error {
+	switch {
+	case len(arguments) > 0:
+		return fmt.Errorf("%q is no flag; -help lists them", arguments[0])
+	case o.readme != "" && o.out == "" && o.paste == "":
+		return errors.New("-readme shows the plots, so it needs -out")
+	case o.readme != "" && o.paste == "":
+		if err := report.CheckREADME(o.readme, "results"); err != nil {
+			return err
+		}
+	}
+	if o.out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(o.out, ".probe")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "benchmarks:", err)
 	os.Exit(1)
 }
+
+var errInterrupted = errors.New("interrupted; what the run had made on the server is removed")
 
 func run(ctx context.Context, o options) (err error) {
 	if o.paste != "" {
 		return paste(o.readme, o.paste, os.Stdin)
 	}
 	h, err := host.Open(ctx, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case err != nil:
 		return err
 	}
 	defer func() {
 		err = errors.Join(err, h.Close())
 		if ctx.Err() != nil {
-			err = errors.New("interrupted; what the run had made on the server is removed")
+			err = errInterrupted
 		}
 	}()
 	if o.guard {
@@ -122,8 +155,8 @@ func write(r *report.Run, first cell, o options) error {
 		return nil
 	}
 	plots, err := filepath.Rel(filepath.Dir(o.readme), o.out)
-	if err != nil || o.out == "" {
-		return errors.New("-readme shows the plots, so it needs -out")
+	if err != nil {
+		return err
 	}
 	return report.WriteREADME(o.readme, "results", r.Markdown(filepath.ToSlash(plots), resultOf(first)))
 }

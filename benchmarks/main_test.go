@@ -66,6 +66,33 @@ func TestARunWritesTablesPlotsAndREADME(t *testing.T) {
 	}
 }
 
+// What is wrong with the flags must not cost a run of ten minutes first.
+func TestFlagsAreCheckedAheadOfTheRun(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("no section\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for want, o := range map[string]options{
+		"needs -out": {readme: file}, "has no section": {readme: file, out: dir}, "no such file": {readme: file + "s", out: dir},
+		"not a directory": {out: filepath.Join(file, "out")},
+	} {
+		if err := o.check(nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: got %v, want %q", o, err, want)
+		}
+	}
+	if err := (options{}).check([]string{"quick"}); err == nil || !strings.Contains(err.Error(), "is no flag") {
+		t.Errorf("got %v", err)
+	}
+	out := filepath.Join(dir, "out")
+	if err := (options{out: out}).check(nil); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(out); err != nil || len(left) != 0 {
+		t.Errorf("%v is left (%v)", left, err)
+	}
+}
+
 func TestARunThatIsInterruptedLeavesNoDatabases(t *testing.T) {
 	h := openHost(t)
 	before := databaseNames(t, h)

@@ -113,8 +113,9 @@ func (r *Rounds) round(ctx context.Context, share time.Duration) error {
 
 // take gives c a turn that counts.
 func (r *Rounds) take(ctx context.Context, c *Contender) error {
-	began := time.Now()
+	began, tests := time.Now(), c.perTurn*r.Workers
 	perTest, err := r.turn(ctx, c)
+	c.Tests += tests
 	c.spent += time.Since(began)
 	c.Sample = append(c.Sample, perTest)
 	return err
@@ -128,7 +129,6 @@ func (r *Rounds) turn(ctx context.Context, c *Contender) (time.Duration, error) 
 	began := time.Now()
 	err := r.tests(ctx, c, c.perTurn)
 	took := time.Since(began)
-	c.Tests += c.perTurn * r.Workers
 	perTest := took / time.Duration(c.perTurn*r.Workers)
 	c.perTurn = max(1, int(turn*time.Duration(c.perTurn)/max(took, 1)))
 	return perTest, err

@@ -2,11 +2,14 @@ package report
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"image/color"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -40,13 +43,31 @@ func (r *Run) Plots(dir string, base Result) (names []string, err error) {
 		"throughput": lines(same(false, true), "workers", "tests per second", func(x Result) (float64, float64) { return float64(x.Workers), x.Throughput() }),
 	}
 	for _, name := range []string{"cost", "tables", "throughput"} {
-		for _, kind := range []string{".svg", ".png"} {
-			if err := plots[name].Save(plotWidth, plotHeight, filepath.Join(dir, name+kind)); err != nil {
+		for _, kind := range []string{"svg", "png"} {
+			if err := save(plots[name], filepath.Join(dir, name), kind); err != nil {
 				return nil, fmt.Errorf("benchmarks: cannot write a plot: %w", err)
 			}
 		}
 	}
 	return []string{"cost", "tables", "throughput"}, nil
+}
+
+// save is Plot.Save with a margin.
+func save(p *plot.Plot, path, kind string) error {
+	const margin = 10
+	canvas, err := draw.NewFormattedCanvas(plotWidth, plotHeight, kind)
+	if err != nil {
+		return err
+	}
+	whole := draw.New(canvas)
+	whole.FillPolygon(color.White, []vg.Point{{}, {X: plotWidth}, {X: plotWidth, Y: plotHeight}, {Y: plotHeight}})
+	p.Draw(draw.Crop(whole, margin, -margin, margin, -margin))
+	file, err := os.Create(path + "." + kind)
+	if err != nil {
+		return err
+	}
+	_, err = canvas.WriteTo(file)
+	return errors.Join(err, file.Close())
 }
 
 func milliseconds(r Result) float64 { return float64(r.Sample.Median()) / 1e6 }
@@ -108,7 +129,7 @@ func costs(results []Result) *plot.Plot {
 
 // colorOf gives txiso the colour that it has among the lines.
 func colorOf(strategy string) color.Color {
-	if strategy == "txiso" || strategy == "txiso-pgxpool" {
+	if strings.HasPrefix(strategy, "txiso") {
 		return palette[1]
 	}
 	return palette[3]

@@ -37,15 +37,30 @@ func (r *Run) cells() (cells [][]Result) {
 
 // WriteREADME replaces what stands between a README's markers of that name.
 func WriteREADME(path, name, text string) error {
-	old, err := os.ReadFile(path)
+	before, after, err := around(path, name)
 	if err != nil {
 		return err
 	}
+	return os.WriteFile(path, []byte(before+text+after), 0o644)
+}
+
+// CheckREADME reports what would keep WriteREADME from it.
+func CheckREADME(path, name string) error {
+	_, _, err := around(path, name)
+	return err
+}
+
+// around returns what stands in a file ahead of a section and behind it, markers included.
+func around(path, name string) (before, after string, err error) {
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		return "", "", err
+	}
 	begin, end := "<!-- "+name+": begin -->\n", "<!-- "+name+": end -->"
-	before, rest, found := strings.Cut(string(old), begin)
+	before, rest, found := strings.Cut(string(whole), begin)
 	_, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		return fmt.Errorf("%s has no section between %q and %q; add the two lines where the results belong", path, strings.TrimSpace(begin), end)
+		return "", "", fmt.Errorf("%s has no section between %q and %q; add the two lines where the results belong", path, strings.TrimSpace(begin), end)
 	}
-	return os.WriteFile(path, []byte(before+begin+text+end+after), 0o644)
+	return before + begin, end + after, nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var cellHeader = []string{"strategy", "per test", "± half of the runs", "× floor", "isolation", "tests"}
+var cellHeader = []string{"strategy", "per test", "± half of the runs", "× floor", "isolation", "tests", "turns"}
 
 // CellTitle describes the cell of a result.
 func CellTitle(r Result) string {
@@ -29,7 +29,7 @@ func CellSection(results []Result) Section {
 	for _, r := range results {
 		s.Rows = append(s.Rows, []string{
 			r.Strategy, Duration(r.Sample.Median()), fmt.Sprintf("%.0f %%", 50*r.Sample.Spread()),
-			fmt.Sprintf("%.2f", r.Ratio()), Duration(r.Isolation()), fmt.Sprint(r.Tests),
+			fmt.Sprintf("%.2f", r.Ratio()), Duration(r.Isolation()), fmt.Sprint(r.Tests), fmt.Sprint(len(r.Sample)),
 		})
 	}
 	return s

@@ -12,7 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// clone creates a database from a template for each test, connects to it, and drops it behind the test.
+// clone creates a database from a template for each test, connects to it, and drops it behind the test. Neither is given up when the
+// run is interrupted: a CREATE that nobody waits for may end behind the DROP, and what is not dropped stays for good.
 type clone struct {
 	admin    *sql.DB
 	template *pgx.ConnConfig
@@ -60,7 +61,8 @@ func newClone(ctx context.Context, env *Env, how string) (*clone, error) {
 
 func (s *clone) Begin(ctx context.Context, worker int) (DB, error) {
 	name := "txisobench_" + strings.ToLower(rand.Text())
-	_, err := s.admin.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %q%s", name, s.template.Database, s.how))
+	s.tests[worker].name = name
+	_, err := s.admin.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %q%s", name, s.template.Database, s.how))
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +75,14 @@ func (s *clone) Begin(ctx context.Context, worker int) (DB, error) {
 func (s *clone) End(ctx context.Context, worker int) error {
 	t := s.tests[worker]
 	s.tests[worker] = cloned{}
-	if t.db == nil {
+	if t.name == "" {
 		return nil
 	}
-	err := t.db.Close()
-	_, dropErr := s.admin.ExecContext(ctx, "DROP DATABASE "+t.name+" WITH (FORCE)")
+	var err error
+	if t.db != nil {
+		err = t.db.Close()
+	}
+	_, dropErr := s.admin.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE IF EXISTS "+t.name+" WITH (FORCE)")
 	return errors.Join(err, dropErr)
 }
 

@@ -2,9 +2,14 @@ package strategy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/txiso/txiso-go/benchmarks/schema"
 	"github.com/txiso/txiso-go/benchmarks/strategy"
@@ -50,6 +55,59 @@ func TestWithoutCleanupTheNextTestSeesWhatTheLastOneDid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A run that is interrupted while a database is made, or dropped, has left it on the server for good.
+func TestAClonesDatabaseGoesWheneverTheRunIsInterrupted(t *testing.T) {
+	env := newEnv(t, 0)
+	for _, named := range strategy.All() {
+		if !strings.HasPrefix(named.Name, "clone") {
+			continue
+		}
+		t.Run(named.Name, func(t *testing.T) {
+			before := clones(t, env)
+			for within := time.Millisecond; within < 300*time.Millisecond; within = within * 3 / 2 {
+				s, err := named.New(t.Context(), env)
+				if errors.Is(err, errors.ErrUnsupported) {
+					t.Skip(err)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, done := context.WithTimeout(t.Context(), within)
+				_ = check(ctx, s, env, 0) // an error is what there has to be
+				done()
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			left := slices.DeleteFunc(clones(t, env), func(name string) bool { return slices.Contains(before, name) })
+			for deadline := time.Now().Add(time.Minute); len(left) > 0; time.Sleep(100 * time.Millisecond) { // those of other processes come and go
+				if time.Now().After(deadline) {
+					t.Fatalf("left are %v", left)
+				}
+				now := clones(t, env)
+				left = slices.DeleteFunc(left, func(name string) bool { return !slices.Contains(now, name) })
+			}
+		})
+	}
+}
+
+// clones lists the databases that clone makes, whoever has made them.
+func clones(t *testing.T, env *strategy.Env) (names []string) {
+	t.Helper()
+	cfg, err := env.Private()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := stdlib.OpenDB(*cfg)
+	defer db.Close()
+	var list string
+	err = db.QueryRowContext(t.Context(), "SELECT coalesce(string_agg(datname, ' '), '') FROM pg_database WHERE starts_with(datname, 'txisobench_')").Scan(&list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(list)
 }
 
 // check is a test that looks at the first and the last table, and leaves a row in each.
