@@ -176,6 +176,38 @@ var contexts = []behaviour{
 		rows.Close()
 		e.Show(db, "select id from items")
 	}, marks{racy: true}},
+	{"a cancel behind the answer undoes nothing", func(e *Env) {
+		db := e.DB()
+		e.Do(db, "create table made (id int)") // what a failure may have taken back is looked up behind the next statement
+		e.Do(db, "select 1/0")
+		for i := range 3 {
+			ctx, cancel := context.WithCancel(e.Ctx)
+			rows, err := db.QueryContext(ctx, "insert into items values ($1, $2) returning id", i, fmt.Sprint(i))
+			e.Must("query", err)
+			e.Log("next %v", rows.Next())
+			time.Sleep(50 * time.Millisecond) // the statement is over
+			cancel()
+			rows.Close()
+			e.Do(db, "select 1/0")
+		}
+		e.Show(db, "select id from items order by id")
+	}, marks{}},
+	{"a cancel behind the first answer of a string ends none of it", func(e *Env) {
+		on := e.Conn()
+		conn := on.PgConn()
+		e.Must("create", conn.Exec(e.Ctx, "create table made (id int)").Close())
+		e.Err("fail", conn.Exec(e.Ctx, "select 1/0").Close())
+		for i := range 3 {
+			results := conn.Exec(e.Ctx, fmt.Sprintf("insert into items values (%d, '%[1]d') returning id; begin; insert into made values (%[1]d); commit; select 1", i))
+			if e.Log("next %v", results.NextResult()); i == 0 {
+				e.Log("row %v", results.ResultReader().NextRow())
+			}
+			time.Sleep(50 * time.Millisecond)
+			e.Must("cancel", conn.CancelRequest(e.Ctx))
+			e.Err("close", results.Close())
+		}
+		e.Show(on, "select (select count(*) from items), (select count(*) from made)")
+	}, marks{native: true}},
 	{"one of many goroutines is cancelled", func(e *Env) {
 		db := e.DB()
 		e.Each(8, func(e *Env, i int) {

@@ -30,7 +30,7 @@ func FuzzMessages(f *testing.F) {
 		f.Add(uint8(afterGreeting), seed)
 		f.Add(uint8(mended), shorten(seed))
 	}
-	f.Add(uint8(fromTheStart), append(greeting(map[string]string{"user": "x", "options": "-c geqo=off"}), conversations()[0]...))
+	f.Add(uint8(fromTheStart), append(greeting(map[string]string{"options": "-c geqo=off"}), conversations()[0]...))
 	f.Add(uint8(fromTheStart), []byte("\x00\x00\x00\x08\x04\xd2\x16\x2f\x00\x00\x00\x10\x04\xd2\x16\x2e\x00\x00\x00\x01\x00\x00\x00\x02"))
 	f.Fuzz(func(t *testing.T, way uint8, input []byte) {
 		if len(input) > 1<<12 {

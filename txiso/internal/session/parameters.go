@@ -14,29 +14,41 @@ import (
 // greeting: the server decides what the values are worth. Connections of one lease that ask for the same are greeted at once
 // from the second on.
 
-// parameters reads the settings that a startup message asks for. refusal names what cannot be had.
+// parameters reads the settings that a startup message asks for. refusal names what cannot be had. Whatever stands first, the
+// server reads the options ahead of the rest, which holds against them (process_startup_options in src/backend/utils/init/postinit.c).
 func (s *Session) parameters(body []byte) (asked map[string]string, refusal string) {
-	for len(body) > 0 && refusal == "" {
-		name, rest, ok := cstring(body)
+	var rest [][2]string
+	for len(body) > 0 {
+		name, behind, ok := cstring(body)
 		if !ok || name == "" {
 			break
 		}
 		var value string
-		if value, body, ok = cstring(rest); !ok {
+		if value, body, ok = cstring(behind); !ok {
 			break
 		}
 		switch name = strings.ToLower(name); {
-		case name == "user", name == "database", strings.HasPrefix(name, "_pq_."), s.opened(name, value):
-		case name == "client_encoding" && isUTF8(value):
-		case name == "client_encoding", name == "replication":
-			refusal = fmt.Sprintf("%s=%s", name, value)
-		case name == "options":
-			refusal = s.options(&asked, value)
+		case name != "options":
+			rest = append(rest, [2]string{name, value})
+		case !s.opened(name, value):
+			if refusal = s.options(&asked, value); refusal != "" {
+				return nil, refusal
+			}
+		}
+	}
+	for _, parameter := range rest {
+		switch name, value := parameter[0], parameter[1]; {
+		case strings.HasPrefix(name, "_pq_."):
+		case name == "user" && value == s.virtual.User, name == "database" && value == s.virtual.Database:
+		case name == "client_encoding" && isUTF8(value), s.opened(name, value):
+			delete(asked, name)
+		case name == "client_encoding", name == "replication", name == "user", name == "database":
+			return nil, name + "=" + value
 		default:
 			s.ask(&asked, name, value)
 		}
 	}
-	return asked, refusal
+	return asked, ""
 }
 
 // options reads the command-line options of a startup message.
@@ -98,6 +110,7 @@ func (s *Session) opened(name, value string) bool {
 
 func (s *Session) ask(asked *map[string]string, name, value string) {
 	if s.phys.first[name] == value {
+		delete(*asked, name)
 		return
 	}
 	if *asked == nil {

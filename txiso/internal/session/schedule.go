@@ -12,6 +12,7 @@ import (
 // exchange is the one that is under way, of Session.owner.
 type exchange struct {
 	behind    behind
+	parts     int     // how often the server has answered all that was sent of it
 	open      bool    // Flush has been sent, Sync not yet
 	paused    bool    // nothing more may be sent before the server has answered
 	bound     bool    // something went to the server whose answer is still to come
@@ -141,7 +142,7 @@ func (s *Session) progress(c *conn) {
 	s.advance(c)
 	wants := s.owner == c || c.out.ready()
 	switch {
-	case c.inStart < len(c.in):
+	case c.inStart < len(c.in) && !s.withholds(c):
 	case s.due():
 		s.flushAside(c)
 	case wants && s.owner != nil && s.reader == nil && !s.idling(c):
@@ -149,6 +150,18 @@ func (s *Session) progress(c *conn) {
 	default:
 		s.wait(c)
 	}
+}
+
+// mostWithheld is how much a connection is not given yet. A server has sent no more than some kilobytes and what a socket takes when
+// it goes on.
+const mostWithheld = 64 << 10
+
+// withholds reports that c has to wait for the end of its exchange: the server has answered a part of it, and is to be asked for the
+// rest, such as the check that is its commit. On a server of its own all of that happens whether the client reads or not, and is over
+// when it has the answer: who cancels then, or goes away, undoes nothing.
+func (s *Session) withholds(c *conn) bool {
+	return s.owner == c && s.ex.parts > 0 && !s.ex.open && !s.ex.copyIn && len(c.in)-c.inStart < mostWithheld &&
+		s.err == nil && c.closed == nil && !c.eof
 }
 
 // idling reports that another connection than c has the server, which has nothing to do: it waits for that one's Sync, or data.

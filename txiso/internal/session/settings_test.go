@@ -21,7 +21,14 @@ func connectWith(t *testing.T, s *session.Session, parameters ...string) (*pgx.C
 	cfg := s.Config().Copy()
 	for _, p := range parameters {
 		name, value, _ := strings.Cut(p, "=")
-		cfg.RuntimeParams[name] = value
+		switch name {
+		case "user":
+			cfg.User = value
+		case "database":
+			cfg.Database = value
+		default:
+			cfg.RuntimeParams[name] = value
+		}
 	}
 	return pgx.ConnectConfig(context.Background(), cfg)
 }
@@ -91,6 +98,8 @@ func TestStartupParametersThatCannotBeHadAreRefusedByName(t *testing.T) {
 			"work_mem=much":            {"FATAL", "22023", `invalid value for parameter "work_mem": "much"`},
 			"ignore_system_indexes=on": {"FATAL", "55P02", `"ignore_system_indexes" cannot be set after connection start`, "Config.DSN"},
 			"client_encoding=SJIS":     {"FATAL", "0A000", `"client_encoding=SJIS"`, "Config.DSN"},
+			"user=nobody":              {"FATAL", "0A000", `"user=nobody"`, "the role parameter", "Config.DSN"},
+			"database=nothing":         {"FATAL", "0A000", `"database=nothing"`, "Config.DSN"},
 			"replication=database":     {"FATAL", "0A000", `"replication=database"`, "Config.DSN"},
 			"options=-f -s":            {"FATAL", "0A000", `"options=-f"`, "Config.DSN"},
 		} {
@@ -278,4 +287,18 @@ func TestOptionsOfTheDSNAreGrantedToEveryConnection(t *testing.T) {
 			expect(t, "settings", value(t, db, all), "8MB warning 50s 40s")
 		})
 	}
+}
+
+// The server reads the options first, so the parameter holds.
+func TestAParameterHoldsAgainstAnOption(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		c, err := connectWith(t, s, "options=-c client_encoding=SQL_ASCII -c work_mem=5MB", "client_encoding=utf-8", "work_mem=6MB")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		expect(t, "client_encoding", show(t, c, "client_encoding"), "UTF8")
+		expect(t, "work_mem", show(t, c, "work_mem"), "6MB")
+	})
 }

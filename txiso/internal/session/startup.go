@@ -147,7 +147,8 @@ func (s *Session) open(c *conn, minor uint32, body []byte) {
 	granted := s.wished(asked)
 	switch {
 	case refusal != "":
-		s.refuseWith(c, "0A000", fmt.Sprintf("txiso: the connection asks for %q, but all connections of a test share one connection to the server; put it into Config.DSN", refusal))
+		s.refuseWith(c, "0A000", fmt.Sprintf("txiso: the connection asks for %q, but all connections of a test share one connection to the server; "+
+			"put it into Config.DSN, or, if it is another user, let the role parameter or SET ROLE name it", refusal))
 	case len(asked) == 0:
 		c.started = true
 		c.in = appendReady(c.greet(c.in, s.phys.hello), 'I')

@@ -308,6 +308,7 @@ func (s *Session) sync(c *conn) {
 // opDone is called when the server has answered all that was sent of the exchange.
 func (s *Session) opDone() {
 	c := s.owner
+	s.ex.parts++
 	s.ex.bound = false
 	switch {
 	case s.ex.collect != nil && !s.ex.failed:

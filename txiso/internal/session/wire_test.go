@@ -32,7 +32,7 @@ func dial(t *testing.T, s *session.Session) *wire {
 	}
 	t.Cleanup(func() { conn.Close() })
 	w := &wire{t: t, conn: conn, frontend: pgproto3.NewFrontend(conn, conn)}
-	w.frontend.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "x"}})
+	w.frontend.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": s.Config().User}})
 	if err := w.frontend.Flush(); err != nil {
 		t.Fatal(err)
 	}
