@@ -243,8 +243,9 @@ func (iso *Iso) DB(t TB) *sql.DB {
 //	…
 //	t.Cleanup(pool.Close)
 //
-// Config().ConnString() leads nowhere: a connection to the server would see nothing of the test, and commit what it does. Code
-// that takes an address gets that of a [Iso.Clone].
+// User and Database in it cannot be changed: they are those of the one connection to the server. Config().ConnString() leads
+// nowhere: a connection to the server would see nothing of the test, and commit what it does. Code that takes an address gets
+// that of a [Iso.Clone].
 //
 // It ends the test (Fatalf) as DB does.
 func (iso *Iso) Pool(t TB) *pgxpool.Pool {
