@@ -152,7 +152,7 @@ var overlap = []behaviour{
 		e.Do(tx, "insert into items values (1, 'a')")
 		e.Do(b, "set search_path = app, public")
 		e.Do(b, "select set_config('app.name', $1, false)", "b")
-		e.Do(b, "set statement_timeout = '50ms'")
+		e.Do(b, "set statement_timeout = '1s'")
 		e.Do(b, "set idle_in_transaction_session_timeout = '1min'")
 		e.Err("rollback", tx.Rollback(e.Ctx))
 		for range 2 {
@@ -160,7 +160,7 @@ var overlap = []behaviour{
 				e.Show(on, "select current_setting('search_path'), coalesce(current_setting('app.name', true), ''), "+
 					"current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')")
 			}
-			e.Do(b, "select pg_sleep(0.2)")
+			e.Do(b, "select pg_sleep(20)")
 			tx := e.BeginPgx(a)
 			e.Do(tx, "insert into items values (1, 'a')")
 			e.Do(b, "set work_mem = '5MB'; reset app.name; set timezone = 'Asia/Tokyo'")
@@ -318,12 +318,12 @@ var overlap = []behaviour{
 		e.Do(a, "insert into tenant.items values (7)")
 		tx := e.BeginPgx(a)
 		e.Do(tx, "set local search_path = tenant")
-		e.Do(tx, "set local statement_timeout = '50ms'")
+		e.Do(tx, "set local statement_timeout = '500ms'")
 		e.Show(tx, "select set_config('app.tenant', $1, true)", "a")
 		e.Show(tx, "select id from items")
 		e.Show(b, "select id from items")
 		e.Show(b, "select coalesce(current_setting('app.tenant', true), '')")
-		e.Do(b, "select pg_sleep(0.2)")
+		e.Do(b, "select pg_sleep(1)")
 		e.Show(tx, "select id, current_setting('app.tenant'), current_setting('statement_timeout') from items")
 		e.Err("commit", tx.Commit(e.Ctx))
 		for _, conn := range []*pgx.Conn{a, b} {
