@@ -59,15 +59,14 @@ func (o options) check(arguments []string) error {
 	switch {
 	case len(arguments) > 0:
 		return fmt.Errorf("%q is no flag; -help lists them", arguments[0])
-	case o.readme != "" && o.out == "" && o.paste == "":
+	case o.paste != "" || o.readme == "" && o.out == "":
+		return nil
+	case o.out == "":
 		return errors.New("-readme shows the plots, so it needs -out")
-	case o.readme != "" && o.paste == "":
+	case o.readme != "":
 		if err := report.CheckREADME(o.readme, "results"); err != nil {
 			return err
 		}
-	}
-	if o.out == "" {
-		return nil
 	}
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err

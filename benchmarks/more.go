@@ -19,13 +19,7 @@ func moreSections(ctx context.Context, h *host.Host, p plan, r *report.Run) erro
 	for _, section := range []func() (report.Section, error){
 		func() (report.Section, error) { return growth(ctx, p.budget, describe(bar, "sizes")) },
 		func() (report.Section, error) { return replay(ctx, p.share, describe(bar, "published suites")) },
-		func() (report.Section, error) {
-			s, err := services(ctx, p.share, describe(bar, "processes"))
-			if err != nil && ctx.Err() == nil && os.Getenv("TXISO_DSN") != "" { // on an external server nothing else needs PostgreSQL here
-				return report.Section{Title: s.Title, Header: []string{"left out"}, Rows: [][]string{{"it starts servers of its own, which this machine does not"}}}, nil
-			}
-			return s, err
-		},
+		func() (report.Section, error) { return servicesIfAny(ctx, p.share, describe(bar, "processes")) },
 		func() (report.Section, error) { return footprints(ctx, h, p, describe(bar, "server")) },
 		func() (report.Section, error) { return bloat(ctx, p.rolledBack, describe(bar, "bloat")) },
 	} {

@@ -2,6 +2,7 @@ package strategy_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -60,12 +61,18 @@ func TestWithoutCleanupTheNextTestSeesWhatTheLastOneDid(t *testing.T) {
 // A run that is interrupted while a database is made, or dropped, has left it on the server for good.
 func TestAClonesDatabaseGoesWheneverTheRunIsInterrupted(t *testing.T) {
 	env := newEnv(t, 0)
+	cfg, err := env.Private()
+	if err != nil {
+		t.Fatal(err)
+	}
+	observer := stdlib.OpenDB(*cfg)
+	defer observer.Close()
 	for _, named := range strategy.All() {
 		if !strings.HasPrefix(named.Name, "clone") {
 			continue
 		}
 		t.Run(named.Name, func(t *testing.T) {
-			before := clones(t, env)
+			before := clones(t, observer)
 			for within := time.Millisecond; within < 300*time.Millisecond; within = within * 3 / 2 {
 				s, err := named.New(t.Context(), env)
 				if errors.Is(err, errors.ErrUnsupported) {
@@ -81,12 +88,12 @@ func TestAClonesDatabaseGoesWheneverTheRunIsInterrupted(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			left := slices.DeleteFunc(clones(t, env), func(name string) bool { return slices.Contains(before, name) })
+			left := slices.DeleteFunc(clones(t, observer), func(name string) bool { return slices.Contains(before, name) })
 			for deadline := time.Now().Add(time.Minute); len(left) > 0; time.Sleep(100 * time.Millisecond) { // those of other processes come and go
 				if time.Now().After(deadline) {
 					t.Fatalf("left are %v", left)
 				}
-				now := clones(t, env)
+				now := clones(t, observer)
 				left = slices.DeleteFunc(left, func(name string) bool { return !slices.Contains(now, name) })
 			}
 		})
@@ -94,16 +101,10 @@ func TestAClonesDatabaseGoesWheneverTheRunIsInterrupted(t *testing.T) {
 }
 
 // clones lists the databases that clone makes, whoever has made them.
-func clones(t *testing.T, env *strategy.Env) (names []string) {
+func clones(t *testing.T, observer *sql.DB) (names []string) {
 	t.Helper()
-	cfg, err := env.Private()
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := stdlib.OpenDB(*cfg)
-	defer db.Close()
 	var list string
-	err = db.QueryRowContext(t.Context(), "SELECT coalesce(string_agg(datname, ' '), '') FROM pg_database WHERE starts_with(datname, 'txisobench_')").Scan(&list)
+	err := observer.QueryRowContext(t.Context(), "SELECT coalesce(string_agg(datname, ' '), '') FROM pg_database WHERE starts_with(datname, 'txisobench_')").Scan(&list)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,22 +16,22 @@ import (
 
 // SQLSTATEs, PostgreSQL manual, appendix A.
 const (
+	invalidParameter      = "22023"
 	invalidPassword       = "28P01"
 	invalidAuthorization  = "28000"
 	unknownDatabase       = "3D000"
 	duplicateDatabase     = "42P04"
 	uniqueViolation       = "23505"
 	insufficientPrivilege = "42501"
+	syntaxError           = "42601"
+	undefinedObject       = "42704"
 	diskFull              = "53100"
 	tooManyConnections    = "53300"
 	objectInUse           = "55006"
+	fixedParameter        = "55P02"
 	adminShutdown         = "57P01"
 	crashShutdown         = "57P02"
 	cannotConnectNow      = "57P03"
-	invalidParameter      = "22023"
-	undefinedObject       = "42704"
-	syntaxError           = "42601"
-	fixedParameter        = "55P02"
 )
 
 // ErrLost says that the connection that held this process's leases is gone, because the server

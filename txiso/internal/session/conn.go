@@ -103,7 +103,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}()
 	for {
 		switch {
-		case c.inStart < len(c.in) && !s.withholds(c):
+		case s.readable(c):
 			n := copy(p, c.in[c.inStart:])
 			if c.inStart += n; c.inStart == len(c.in) {
 				c.in, c.inStart = recycle(c.in), 0

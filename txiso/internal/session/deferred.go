@@ -90,7 +90,7 @@ func (s *Session) appendCheck() {
 	s.bind()
 	s.prepareRestore()
 	if m := s.modes(s.owner); m.setup != "" {
-		s.asideExtended(m.take(), nil) // what is deferred is refused in what has become read only
+		s.asideExtended(s.takeSetup(m), nil) // what is deferred is refused in what has become read only
 	}
 	s.runStep(s.names.check, step{drop: true, tell: true})
 	s.runStep(s.names.restore, step{drop: true, tell: true})

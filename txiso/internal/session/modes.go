@@ -108,12 +108,12 @@ func (s *Session) setupTx(c *conn, t traits) {
 	if m.setup == "" || !t.moded || s.status(c) == 'E' { // nothing can be set in a failed transaction, and nothing is to
 		return
 	}
-	s.aside(m.take())
-	s.ex.writes = true // it is undone by the release of the guard, so that must not be kept for others
+	s.aside(s.takeSetup(m))
 }
 
-// take returns what the server is still to be told, which is about to be sent.
-func (m *txModes) take() (setup string) {
+// takeSetup returns what the server is still to be told of m, which is about to be sent.
+func (s *Session) takeSetup(m *txModes) (setup string) {
+	s.ex.writes = true // it is undone by the release of the guard, so that must not be kept for others
 	setup, m.setup, m.readOnly = m.setup, "", m.Access == sqltext.ReadOnly
 	return setup
 }

@@ -142,7 +142,7 @@ func (s *Session) progress(c *conn) {
 	s.advance(c)
 	wants := s.owner == c || c.out.ready()
 	switch {
-	case c.inStart < len(c.in) && !s.withholds(c):
+	case s.readable(c):
 	case s.due():
 		s.flushAside(c)
 	case wants && s.owner != nil && s.reader == nil && !s.idling(c):
@@ -156,12 +156,14 @@ func (s *Session) progress(c *conn) {
 // it goes on.
 const mostWithheld = 64 << 10
 
-// withholds reports that c has to wait for the end of its exchange: the server has answered a part of it, and is to be asked for the
-// rest, such as the check that is its commit. On a server of its own all of that happens whether the client reads or not, and is over
-// when it has the answer: who cancels then, or goes away, undoes nothing.
-func (s *Session) withholds(c *conn) bool {
-	return s.owner == c && s.ex.parts > 0 && !s.ex.open && !s.ex.copyIn && len(c.in)-c.inStart < mostWithheld &&
+// readable reports that there is something for c to read. It has to wait for the end of an exchange of which the server has answered
+// a part, and is to be asked for the rest, such as the check that is its commit. On a server of its own all of that happens whether
+// the client reads or not, and is over when it has the answer: who cancels then, or goes away, undoes nothing.
+func (s *Session) readable(c *conn) bool {
+	unread := len(c.in) - c.inStart
+	withheld := s.owner == c && s.ex.parts > 0 && !s.ex.open && !s.ex.copyIn && unread < mostWithheld &&
 		s.err == nil && c.closed == nil && !c.eof
+	return unread > 0 && !withheld
 }
 
 // idling reports that another connection than c has the server, which has nothing to do: it waits for that one's Sync, or data.

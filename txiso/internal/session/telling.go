@@ -127,10 +127,10 @@ func (e *entry) text() string {
 	return string(e.copied)
 }
 
-// result is what the server has answered.
 // running reports that the server has said nothing yet.
 func (e *entry) running() bool { return !e.failed && !e.answered && len(e.answer) == 0 }
 
+// result is what the server has answered.
 func (e *entry) result() string {
 	switch {
 	case e.failed:

@@ -151,8 +151,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 		s.endFailed(c, st.Chain)
 		s.emitComplete(c, "ROLLBACK")
 	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, &s.tx.effects):
-		s.ready(c)             // another connection may have spoken since, and failed
-		s.setupTx(c, anything) // what is deferred is refused in what has become read only
+		s.ready(c) // another connection may have spoken since, and failed
 		s.ex.commit = &commit{chain: st.Chain}
 		s.checkNow()
 		return true
