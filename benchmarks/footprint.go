@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/txiso/txiso-go/benchmarks/host"
@@ -29,7 +30,8 @@ func footprints(ctx context.Context, h *host.Host, p plan, done func(string)) (s
 		Title: "What a test does to the server",
 		Text: []string{"Per test, " + report.CellTitle(resultOf(base)) + ". Connections and WAL are counted by the server, which " +
 			"forgets the connections to a database when that is dropped: a clone costs one more than it says here. The " +
-			"processor time is that of all its processes (Linux, server on this machine); memory is what this process allocates."},
+			"processor time is that of all its processes (Linux, server on this machine); memory is what this process allocates. " +
+			"All but the connections are the median of five looks, where there are ten tests or more."},
 		Header: []string{"strategy", "connections", "WAL", "server's processor time", "allocated here", "tests"},
 	}
 	for _, named := range p.strategies {
@@ -75,35 +77,75 @@ func look(ctx context.Context, h *host.Host, named strategy.Named, tests int) (f
 	if _, err := measure.Suite(ctx, s, test, 1, 1); err != nil { // the first test is another's business
 		return f, err
 	}
-	before, err := state(ctx, h.Admin)
+	opened, err := connections(ctx, h.Admin)
 	if err != nil {
 		return f, err
 	}
-	if _, err := measure.Suite(ctx, s, test, 1, tests); err != nil {
-		return f, err
+	var looks []footprint
+	for range parts(tests) {
+		before, err := state(ctx, h.Admin)
+		if err != nil {
+			return f, err
+		}
+		if _, err := measure.Suite(ctx, s, test, 1, tests/parts(tests)); err != nil {
+			return f, err
+		}
+		after, err := state(ctx, h.Admin)
+		if err != nil {
+			return f, err
+		}
+		looks = append(looks, after.since(before))
 	}
-	after, err := state(ctx, h.Admin)
-	n := float64(tests)
-	return footprint{
-		connections: (after.connections - before.connections) / n, wal: (after.wal - before.wal) / n,
-		cpu: (after.cpu - before.cpu) / time.Duration(tests), allocated: (after.allocated - before.allocated) / n,
-	}, err
+	each := float64(tests / parts(tests))
+	f = footprint{
+		wal:       median(looks, func(f footprint) float64 { return f.wal }) / each,
+		cpu:       time.Duration(median(looks, func(f footprint) float64 { return float64(f.cpu) }) / each),
+		allocated: median(looks, func(f footprint) float64 { return f.allocated }) / each,
+	}
+	all, err := connections(ctx, h.Admin)
+	f.connections = (all - opened) / float64(tests)
+	return f, err
 }
 
-// state reads the counters. It waits for those that the server's processes report late.
+// parts is how many times a strategy is looked at, so that what the server does in the background (a database that is made
+// ahead, autovacuum) is no strategy's in the middle one.
+func parts(tests int) int {
+	if tests < 10 {
+		return 1
+	}
+	return 5
+}
+
+func median(looks []footprint, of func(footprint) float64) float64 {
+	values := make([]float64, len(looks))
+	for i, f := range looks {
+		values[i] = of(f)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// state reads the counters that the server keeps at once.
 func state(ctx context.Context, db *sql.DB) (f footprint, err error) {
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	f.allocated = float64(memory.TotalAlloc)
 	var pid int
 	err = db.QueryRowContext(ctx, `SELECT pg_backend_pid(), pg_current_wal_insert_lsn() - '0/0'`).Scan(&pid, &f.wal)
-	if err != nil {
-		return f, err
-	}
 	f.cpu = serverTime(pid)
-	time.Sleep(200 * time.Millisecond)
-	err = db.QueryRowContext(ctx, `SELECT coalesce(sum(sessions), 0) FROM pg_stat_database`).Scan(&f.connections)
 	return f, err
+}
+
+// since is what was counted between two states.
+func (f footprint) since(before footprint) footprint {
+	return footprint{wal: f.wal - before.wal, cpu: f.cpu - before.cpu, allocated: f.allocated - before.allocated}
+}
+
+// connections is how many there have been to the databases that the server has. Its processes report them late.
+func connections(ctx context.Context, db *sql.DB) (n float64, err error) {
+	time.Sleep(200 * time.Millisecond)
+	err = db.QueryRowContext(ctx, `SELECT coalesce(sum(sessions), 0) FROM pg_stat_database`).Scan(&n)
+	return n, err
 }
 
 // bytes writes a number of bytes with its unit.
