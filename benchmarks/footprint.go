@@ -87,14 +87,16 @@ func look(ctx context.Context, h *host.Host, named strategy.Named, tests int) (f
 		if err != nil {
 			return f, err
 		}
+		memory := allocated() // last, and first again: to look takes memory, too
 		if _, err := measure.Suite(ctx, s, test, 1, tests/parts(tests)); err != nil {
 			return f, err
 		}
+		memory = allocated() - memory
 		after, err := state(ctx, h.Admin)
 		if err != nil {
 			return f, err
 		}
-		looks = append(looks, after.since(before))
+		looks = append(looks, footprint{wal: after.wal - before.wal, cpu: after.cpu - before.cpu, allocated: memory})
 	}
 	each := float64(tests / parts(tests))
 	f = footprint{
@@ -127,18 +129,17 @@ func median(looks []footprint, of func(footprint) float64) float64 {
 
 // state reads the counters that the server keeps at once.
 func state(ctx context.Context, db *sql.DB) (f footprint, err error) {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	f.allocated = float64(memory.TotalAlloc)
 	var pid int
 	err = db.QueryRowContext(ctx, `SELECT pg_backend_pid(), pg_current_wal_insert_lsn() - '0/0'`).Scan(&pid, &f.wal)
 	f.cpu = serverTime(pid)
 	return f, err
 }
 
-// since is what was counted between two states.
-func (f footprint) since(before footprint) footprint {
-	return footprint{wal: f.wal - before.wal, cpu: f.cpu - before.cpu, allocated: f.allocated - before.allocated}
+// allocated is how many bytes this process has allocated so far.
+func allocated() float64 {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return float64(memory.TotalAlloc)
 }
 
 // connections is how many there have been to the databases that the server has. Its processes report them late.

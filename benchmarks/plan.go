@@ -27,7 +27,7 @@ type plan struct {
 }
 
 func fullPlan() plan {
-	p := plan{strategies: strategy.All(), budget: 8 * time.Second, first: 25 * time.Second, share: 1, rolledBack: 10000, cells: []cell{base}}
+	p := plan{strategies: strategy.All(), budget: 8 * time.Second, first: 50 * time.Second, share: 1, rolledBack: 10000, cells: []cell{base}}
 	p.cells = append(p.cells, vary([]int{10, 200, 500}, func(c *cell, n int) { c.tables = n })...)
 	p.cells = append(p.cells, vary([]int{1000}, func(c *cell, n int) { c.rows = n })...)
 	p.cells = append(p.cells, vary([]int{1, 50}, func(c *cell, n int) { c.statements = n })...)
