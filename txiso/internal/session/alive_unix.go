@@ -4,11 +4,21 @@ package session
 
 import (
 	"net"
+	"runtime"
 	"syscall"
 )
 
 // peek looks without waiting at what has arrived: data, the end of the connection, or nothing.
-func (p *physical) peek() (data, ended bool) {
+func (p *physical) peek() (data, ended bool) { return p.peekUpTo(1) }
+
+// look looks for a while whether something has arrived.
+func (p *physical) look() bool {
+	data, ended := p.peekUpTo(looks)
+	return data || ended
+}
+
+// peekUpTo looks up to n times, and lets other goroutines run meanwhile.
+func (p *physical) peekUpTo(n int) (data, ended bool) {
 	sc, ok := p.Conn.(syscall.Conn)
 	if !ok { // TLS
 		return false, false
@@ -17,18 +27,24 @@ func (p *physical) peek() (data, ended bool) {
 	if err != nil {
 		return false, true
 	}
-	var b [1]byte
-	var n int
-	var rerr error
 	err = raw.Control(func(fd uintptr) { // not raw.Read, which fails when the last read's deadline has passed
-		n, _, rerr = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		for range n {
+			if data, ended = peek(int(fd)); data || ended {
+				return
+			}
+			runtime.Gosched()
+		}
 	})
+	return data, ended || err != nil
+}
+
+func peek(fd int) (data, ended bool) {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(fd, b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	switch {
-	case err != nil:
-		return false, true
 	case n > 0:
 		return true, false
-	case rerr == syscall.EAGAIN || rerr == syscall.EWOULDBLOCK || rerr == syscall.EINTR:
+	case err == syscall.EAGAIN || err == syscall.EWOULDBLOCK || err == syscall.EINTR:
 		return false, false
 	}
 	return false, true

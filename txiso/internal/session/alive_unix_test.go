@@ -28,6 +28,20 @@ func TestPeekIsNotAMatterOfTheLastReadsDeadline(t *testing.T) {
 	see(false, true)
 }
 
+func TestLookingEndsWithoutAnAnswerAndWhenTheAnswerComes(t *testing.T) {
+	client, server := pair(t)
+	p := &physical{Conn: client}
+	if p.look() {
+		t.Error("an answer was found that nobody has given")
+	}
+	if _, err := server.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if !p.look() {
+		t.Error("the answer was not found")
+	}
+}
+
 // pair returns both ends of a connection.
 func pair(t *testing.T) (client, server net.Conn) {
 	t.Helper()

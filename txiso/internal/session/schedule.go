@@ -178,7 +178,8 @@ func (s *Session) pump(c *conn) (n int) {
 	s.readUntil(c.readDeadline)
 	free := s.rbuf[s.rw:]
 	s.mu.Unlock()
-	n, err := s.phys.Read(free)
+	var err error
+	lingering.wait(s.phys.look, func() { n, err = s.phys.Read(free) })
 	s.mu.Lock()
 	s.reader = nil
 	s.rw += n
