@@ -21,7 +21,7 @@ var lingering linger
 type linger struct {
 	waiting atomic.Int32 // goroutines that wait for an answer
 	busy    atomic.Bool  // guards the rest
-	skips   int          // how many answers were slept for after the last look in vain, less those that have been found since
+	skips   int          // how many answers were slept for after the last look in vain; each look since that was not takes a quarter off
 	left    int          // of them, still to come
 }
 
@@ -39,8 +39,8 @@ func (l *linger) look(look func() bool) {
 	switch {
 	case l.left > 0:
 		l.left--
-	case look():
-		l.skips = max(0, l.skips-1)
+	case look(): // of four looks one may be in vain
+		l.skips -= (l.skips + 3) / 4
 	default:
 		l.skips = min(2*l.skips+1, mostSkipped)
 		l.left = l.skips
