@@ -15,7 +15,7 @@ const (
 	mostSkipped = 255
 )
 
-// lingering is that of all sessions.
+// lingering is that of all sessions: the processors are those of the process.
 var lingering linger
 
 type linger struct {
