@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/txiso/txiso-go/benchmarks/host"
@@ -81,29 +80,29 @@ func look(ctx context.Context, h *host.Host, named strategy.Named, tests int) (f
 	if err != nil {
 		return f, err
 	}
-	var looks []footprint
-	for range parts(tests) {
+	looks := parts(tests)
+	each := tests / looks
+	var wal, memory []float64
+	var cpu []time.Duration
+	for range looks {
 		before, err := state(ctx, h.Admin)
 		if err != nil {
 			return f, err
 		}
-		memory := allocated() // last, and first again: to look takes memory, too
-		if _, err := measure.Suite(ctx, s, test, 1, tests/parts(tests)); err != nil {
+		had := allocated() // last, and first again: to look takes memory, too
+		if _, err := measure.Suite(ctx, s, test, 1, each); err != nil {
 			return f, err
 		}
-		memory = allocated() - memory
+		memory = append(memory, allocated()-had)
 		after, err := state(ctx, h.Admin)
 		if err != nil {
 			return f, err
 		}
-		looks = append(looks, footprint{wal: after.wal - before.wal, cpu: after.cpu - before.cpu, allocated: memory})
+		wal, cpu = append(wal, after.wal-before.wal), append(cpu, after.cpu-before.cpu)
 	}
-	each := float64(tests / parts(tests))
-	f = footprint{
-		wal:       median(looks, func(f footprint) float64 { return f.wal }) / each,
-		cpu:       time.Duration(median(looks, func(f footprint) float64 { return float64(f.cpu) }) / each),
-		allocated: median(looks, func(f footprint) float64 { return f.allocated }) / each,
-	}
+	f.wal = measure.Quantile(wal, 0.5) / float64(each)
+	f.cpu = measure.Quantile(cpu, 0.5) / time.Duration(each)
+	f.allocated = measure.Quantile(memory, 0.5) / float64(each)
 	all, err := connections(ctx, h.Admin)
 	f.connections = (all - opened) / float64(tests)
 	return f, err
@@ -116,15 +115,6 @@ func parts(tests int) int {
 		return 1
 	}
 	return 5
-}
-
-func median(looks []footprint, of func(footprint) float64) float64 {
-	values := make([]float64, len(looks))
-	for i, f := range looks {
-		values[i] = of(f)
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
 }
 
 // state reads the counters that the server keeps at once.

@@ -10,7 +10,10 @@ import (
 type Sample []time.Duration
 
 // Quantile returns the value below which the share q of the sample lies, interpolated.
-func (s Sample) Quantile(q float64) time.Duration {
+func (s Sample) Quantile(q float64) time.Duration { return Quantile(s, q) }
+
+// Quantile is [Sample.Quantile] of anything.
+func Quantile[T ~int64 | ~float64](s []T, q float64) T {
 	if len(s) == 0 {
 		return 0
 	}
@@ -21,7 +24,7 @@ func (s Sample) Quantile(q float64) time.Duration {
 		return sorted[low]
 	}
 	part := at - float64(low)
-	return sorted[low] + time.Duration(part*float64(sorted[low+1]-sorted[low]))
+	return sorted[low] + T(part*float64(sorted[low+1]-sorted[low]))
 }
 
 // Median is the middle of the sample.

@@ -19,8 +19,7 @@ const (
 var lingering linger
 
 type linger struct {
-	waiting atomic.Int32 // goroutines that wait for an answer
-	busy    atomic.Bool  // guards the rest
+	waiting atomic.Int32 // goroutines that wait for an answer; the rest is of the one that finds no other
 	skips   int          // how many answers were slept for after the last look in vain; each look since that was not takes a quarter off
 	left    int          // of them, still to come
 }
@@ -28,9 +27,8 @@ type linger struct {
 // wait waits for an answer. look looks for it and reports whether it has come, sleep sleeps until it has.
 func (l *linger) wait(look func() bool, sleep func()) {
 	defer l.waiting.Add(-1)
-	if l.waiting.Add(1) == 1 && l.busy.CompareAndSwap(false, true) {
+	if l.waiting.Add(1) == 1 {
 		l.look(look)
-		l.busy.Store(false)
 	}
 	sleep()
 }
