@@ -111,6 +111,7 @@ func TestEverythingThatASavepointCanUndoIsUndone(t *testing.T) {
 				execute(t, db, "PREPARE mine AS SELECT 2")
 				execute(t, db, "EXECUTE ours")
 				execute(t, db, "SET TIME ZONE 'Asia/Tokyo'")
+				execute(t, db, "RESET ALL")
 			}).expectPass(t)
 			for text, want := range map[string]string{
 				"SHOW application_name":                                                                 "parent",

@@ -439,6 +439,49 @@ var sessionState = []behaviour{
 		e.Do(conn, "insert into u values (3)")
 		e.Show(conn, "select v from u")
 	}, marks{}},
+	{"RESET ALL leaves temporary tables what they are", func(e *Env) {
+		each := func(statements ...string) func(*pgx.Conn) {
+			return func(conn *pgx.Conn) {
+				for _, sql := range statements {
+					e.Do(conn, sql)
+				}
+			}
+		}
+		for _, reset := range []func(*pgx.Conn){
+			each("reset all"),
+			each("reset all; insert into emptied values (1)"),
+			each("begin; reset all; insert into emptied values (1); commit"),
+			each("create temp table more (v int); reset all; create temp table again (v int)"),
+			each("begin", "savepoint a", "reset all", "select 1/0", "rollback to a", "reset all", "commit"),
+			each("begin", "reset all", "rollback"),
+			each("begin", "select 1/0", "reset all", "commit"),
+			func(conn *pgx.Conn) {
+				e.Err("extended", conn.PgConn().ExecParams(e.Ctx, "reset all", nil, nil, nil, nil).Read().Err)
+			},
+			func(conn *pgx.Conn) {
+				batch := &pgconn.Batch{}
+				for _, sql := range []string{"begin", "create temp table dropped (v int) on commit drop", "reset all", "insert into emptied values (1)",
+					"drop table dropped", "create temp table dropped (v int)", "commit"} {
+					batch.ExecParams(sql, nil, nil, nil, nil)
+				}
+				e.Err("batch", conn.PgConn().ExecBatch(e.Ctx, batch).Close())
+			},
+		} {
+			conn := e.Conn()
+			e.Do(conn, "create temp table kept (v int)")
+			e.Do(conn, "create temp table emptied (v int) on commit delete rows")
+			reset(conn)
+			e.Do(conn, "insert into emptied values (2)")
+			e.Show(conn, "select v from emptied")
+			tx := e.BeginPgx(conn)
+			e.Do(tx, "create temp table dropped (v int) on commit drop")
+			e.Do(tx, "reset all")
+			e.Err("commit", tx.Commit(e.Ctx))
+			e.Show(conn, "select relname from pg_class where relpersistence = 't' and relkind = 'r' order by 1")
+			e.Err("close", conn.Close(e.Ctx))
+		}
+		e.Show(e.Conn(), "select relname from pg_class where relpersistence = 't' and relkind = 'r' order by 1")
+	}, marks{native: true}},
 	{"a read-only transaction fills a temporary table", func(e *Env) {
 		conn := e.Conn()
 		e.Do(conn, "create temp table t (v int) on commit delete rows")

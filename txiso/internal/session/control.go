@@ -141,9 +141,9 @@ func (k *control) prepares() int {
 }
 
 const (
-	notePrepared = `SELECT pg_catalog.set_config('txiso.prepared', (SELECT pg_catalog.array_agg(name)::text FROM pg_catalog.pg_prepared_statements WHERE from_sql), false)`
+	notePrepared = `SELECT pg_catalog.set_config('` + preparedSetting + `', (SELECT pg_catalog.array_agg(name)::text FROM pg_catalog.pg_prepared_statements WHERE from_sql), false)`
 	// A setting that was rolled back is an empty string.
-	deallocateNew = `DO $$ DECLARE old text[] := coalesce(nullif(pg_catalog.current_setting('txiso.prepared', true), ''), '{}'); n text; ` +
+	deallocateNew = `DO $$ DECLARE old text[] := coalesce(nullif(pg_catalog.current_setting('` + preparedSetting + `', true), ''), '{}'); n text; ` +
 		`BEGIN FOR n IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql AND NOT name = ANY (old) ` +
 		`LOOP EXECUTE 'DEALLOCATE ' || pg_catalog.quote_ident(n); END LOOP; END $$`
 )

@@ -43,6 +43,7 @@ type exchange struct {
 	collect   func(row []byte)
 	sets      []string                // settings that it changes for the session
 	resets    bool                    // it gives settings their defaults
+	notes     string                  // notes that it resets, see notes.go
 	park      []string                // settings that are to be parked behind it
 	tell      bool                    // a transaction has ended that had changed settings the client is told about
 	granting  bool                    // it is the grant of a wish

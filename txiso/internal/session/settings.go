@@ -149,8 +149,9 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 		return
 	case st.Kind == sqltext.SetLocal: // while the transaction is open, others do not have it
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
-	case st.All:
+	case resetsAll(st):
 		s.saveKept()
+		s.keepNotes()
 		s.ex.resets = true
 		s.ex.park = append(s.ex.park, s.settings.parked...)
 	default:

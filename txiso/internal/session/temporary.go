@@ -13,9 +13,10 @@ import (
 // what that is: it is read from the text of CREATE TABLE, and noted in a setting for each name, because settings are rolled back
 // with whatever rolls the table back.
 
-// temporary knows the tables of a lease to which commits do something.
+// temporary knows what a lease has created, and the tables to which commits do something.
 type temporary struct {
-	tables []string // their names, in pg_temp
+	names  []string // of everything that was noted
+	tables []string // the names of those, in pg_temp
 	drops  bool     // it drops some of them
 	due    bool     // there was a commit
 }
@@ -28,10 +29,13 @@ func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
 	}
 	c.temporary = true
 	s.ex.temporary++
-	sql := fmt.Sprintf("SELECT pg_catalog.set_config('%s%x', '%d', false)", ownerSetting, st.Name, c.id)
+	if !slices.Contains(s.temporary.names, st.Name) {
+		s.temporary.names = append(s.temporary.names, strings.Clone(st.Name))
+	}
+	sql := fmt.Sprintf("SELECT pg_catalog.set_config('%s', '%d', false)", noteOf(ownerSetting, st.Name), c.id)
 	known := slices.Contains(s.temporary.tables, st.Name)
-	if value, acts := onCommitValues[st.OnCommit]; acts || known {
-		sql += fmt.Sprintf(", pg_catalog.set_config('%s%x', '%s', false)", onCommitSetting, st.Name, value)
+	if acts := st.OnCommit == sqltext.DropTable || st.OnCommit == sqltext.DeleteRows; acts || known {
+		sql += fmt.Sprintf(", pg_catalog.set_config('%s', '%s', false)", noteOf(onCommitSetting, st.Name), onCommitValues[st.OnCommit])
 		s.temporary.drops = s.temporary.drops || st.OnCommit == sqltext.DropTable
 		if !known {
 			s.temporary.tables = append(s.temporary.tables, strings.Clone(st.Name))
@@ -43,13 +47,12 @@ func (s *Session) noteTemporary(c *conn, st sqltext.Statement) {
 	s.aside(sql)
 }
 
-// The names of the settings end with that of the table in hexadecimal digits.
-const (
-	onCommitSetting = "txiso.on_commit_"
-	ownerSetting    = "txiso.owner_"
-)
-
-var onCommitValues = map[sqltext.OnCommit]string{sqltext.DropTable: "drop", sqltext.DeleteRows: "empty"}
+var onCommitValues = map[sqltext.OnCommit]string{
+	sqltext.NotTemporary: "keep", // a view or a sequence
+	sqltext.PreserveRows: "keep",
+	sqltext.DeleteRows:   "empty",
+	sqltext.DropTable:    "drop",
+}
 
 // commitTemporary does what a commit does to temporary tables, behind the release of the guard: what was read-only is so no more.
 func (s *Session) commitTemporary() {

@@ -112,7 +112,7 @@ func (s *Session) query(c *conn, m message) {
 	q.several = len(q.statements) > 1
 	control, other := false, false
 	for _, st := range q.statements {
-		control = control || mayControl(st.Kind)
+		control = control || mayControl(st.Kind) || q.several && resetsAll(st)
 		other = other || !mayControl(st.Kind) || st.Kind == sqltext.SetLocal || st.Kind == sqltext.SetConstraints
 	}
 	if !control {
@@ -261,8 +261,8 @@ func (s *Session) continueStrings(c *conn) {
 			}
 			continue
 		}
-		n := 1 // what is noted ahead of a SET must be behind the savepoint that takes both back
-		for n < len(q.statements) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
+		n := 1 // what is noted ahead of a SET must be behind the savepoint that takes both back, and not ahead of a RESET ALL
+		for n < len(q.statements) && !resetsAll(st) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
 			n++
 		}
 		s.sendStrings(c, q.statements[:n])
@@ -310,6 +310,7 @@ func (s *Session) opDone() {
 	c := s.owner
 	s.ex.parts++
 	s.ex.bound = false
+	s.writeNotes()
 	switch {
 	case s.ex.collect != nil && !s.ex.failed:
 		s.listed(c)
