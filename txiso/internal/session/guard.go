@@ -143,6 +143,7 @@ func (s *Session) openGuard() {
 		s.guard = guardRunning
 		return
 	}
+	s.ex.guarded = true
 	if s.guard == guardFailed && !s.names.prepared { // nothing can be prepared in a failed transaction
 		s.internalQuery("ROLLBACK TO " + s.names.guard)
 		s.guard = guardRunning

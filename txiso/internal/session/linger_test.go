@@ -34,18 +34,23 @@ func TestWhoHasLookedInVainSleepsForMoreAndMoreAnswers(t *testing.T) {
 }
 
 // With several tests at once the processors have something to do.
-func TestNobodyLooksWhileOthersWait(t *testing.T) {
+func TestNobodyLooksWhileOthersWaitNorSoonAfter(t *testing.T) {
 	var l linger
-	slept := 0
-	l.wait(func() bool { return true }, func() {
-		l.wait(func() bool {
-			t.Error("somebody looked while another waited")
-			return true
-		}, func() { slept++ })
-	})
-	looked := false
-	l.wait(func() bool { looked = true; return true }, func() { slept++ })
-	if slept != 2 || !looked {
-		t.Errorf("slept %d times, looked again %v", slept, looked)
+	slept, looked := 0, 0
+	sleep := func() { slept++ }
+	look := func() bool { looked++; return true }
+	l.wait(nil, func() { l.wait(look, sleep) })
+	if looked != 0 {
+		t.Error("somebody looked while another waited")
+	}
+	for range 2 {
+		l.wait(look, sleep)
+	}
+	if looked != 0 {
+		t.Error("somebody looked soon after two had waited at once")
+	}
+	l.wait(look, sleep)
+	if looked != 1 || slept != 4 {
+		t.Errorf("looked %d times, slept %d times, want 1 and 4", looked, slept)
 	}
 }

@@ -16,6 +16,7 @@ type exchange struct {
 	open      bool    // Flush has been sent, Sync not yet
 	paused    bool    // nothing more may be sent before the server has answered
 	bound     bool    // something went to the server whose answer is still to come
+	guarded   bool    // what went ahead of it are savepoints
 	pipelined bool    // what follows is in a transaction block of its own, see portals.go
 	skipping  bool    // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
 	failed    bool    // it was answered with an error
@@ -178,9 +179,13 @@ func (s *Session) pump(c *conn) (n int) {
 	s.pumped++
 	s.readUntil(c.readDeadline)
 	free := s.rbuf[s.rw:]
+	var look func() bool
+	if s.ex.guarded {
+		look = s.phys.look
+	}
 	s.mu.Unlock()
 	var err error
-	lingering.wait(s.phys.look, func() { n, err = s.phys.Read(free) })
+	lingering.wait(look, func() { n, err = s.phys.Read(free) })
 	s.mu.Lock()
 	s.reader = nil
 	s.rw += n
