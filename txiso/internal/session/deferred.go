@@ -90,7 +90,7 @@ func (s *Session) appendCheck() {
 	s.bind()
 	s.prepareRestore()
 	if m := s.modes(s.owner); m.setup != "" {
-		s.asideExtended(s.takeSetup(m), nil) // what is deferred is refused in what has become read only
+		s.asideStep(s.takeSetup(m), step{drop: true, quiet: !s.ex.tell}) // what is deferred is refused in what has become read only
 	}
 	s.runStep(s.names.check, step{drop: true, tell: true})
 	s.runStep(s.names.restore, step{drop: true, tell: true})
@@ -130,9 +130,8 @@ func (s *Session) list() {
 	s.ex.collect = s.deferred.add
 	s.bind()
 	s.recompile()
-	s.wbuf = appendQuery(s.wbuf, listDeferrable)
-	s.forgetUnnamed()
-	s.push(step{kind: 'Q', drop: true, collect: true, end: true})
+	s.asideStep(listDeferrable, step{drop: true, collect: true})
+	s.endInternal()
 }
 
 // listed goes on when the list is there. Inside an app transaction there is nothing to check, but constraints that it has

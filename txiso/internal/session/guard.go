@@ -294,12 +294,22 @@ func (s *Session) prepareInternal(name, sql string) {
 func (s *Session) run(name string) { s.runStep(name, step{drop: true}) }
 
 func (s *Session) runStep(name string, st step) {
-	s.portals.unnamed = nil
-	s.wbuf = appendExecute(appendBind(s.wbuf, "", name, noParameters), "", allRows)
+	portal := ""
+	if c := s.portals.unnamed; c != nil && c.portal.stmt != nil { // it may be wanted yet
+		portal = s.names.aside
+	} else {
+		s.portals.unnamed = nil
+	}
+	s.wbuf = appendExecute(appendBind(s.wbuf, portal, name, noParameters), portal, allRows)
 	st.kind = 'B'
 	s.push(st)
 	st.kind = 'E'
 	s.push(st)
+	if portal != "" {
+		s.wbuf = appendNamed(s.wbuf, 'C', 'P', portal)
+		st.kind = 'C'
+		s.push(st)
+	}
 }
 
 // internalQuery sends a Query whose answers nobody is told.
@@ -320,17 +330,19 @@ func (s *Session) asideRows(sql string, rows func(row []byte)) {
 		s.steps.last().rows = rows
 		return
 	}
-	s.asideExtended(sql, rows)
+	s.asideStep(sql, step{drop: true, quiet: !s.ex.tell, rows: rows})
 }
 
-// asideExtended is asideRows where a Sync follows.
-func (s *Session) asideExtended(sql string, rows func(row []byte)) {
+// asideStep is aside where a Sync follows. st tells what becomes of the answers. The statement is closed ahead, too: one that was cancelled
+// is there yet.
+func (s *Session) asideStep(sql string, st step) {
 	name := s.names.aside
-	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
+	s.wbuf = appendParse(appendNamed(s.wbuf, 'C', 'S', name), name, []byte(sql+"\x00\x00\x00"))
 	s.wbuf = appendExecute(appendBind(s.wbuf, name, name, noParameters), name, allRows)
 	s.wbuf = appendNamed(appendNamed(s.wbuf, 'C', 'P', name), 'C', 'S', name)
-	for _, kind := range []byte("PBECC") {
-		s.push(step{kind: kind, drop: true, quiet: !s.ex.tell, rows: rows})
+	for _, kind := range []byte("CPBECC") {
+		st.kind = kind
+		s.push(st)
 	}
 }
 

@@ -99,6 +99,15 @@ func (s *Session) closePortals() {
 	s.portals.due = s.portals.due[:0]
 }
 
+// closeUnnamed closes the server's unnamed portal if its transaction has ended: its tables would be in use as long as nothing takes its place.
+func (s *Session) closeUnnamed() {
+	if c := s.portals.unnamed; c != nil && c.portal.stmt == nil {
+		s.wbuf = appendNamed(s.wbuf, 'C', 'P', "")
+		s.push(step{kind: 'C', drop: true})
+		s.portals.unnamed = nil
+	}
+}
+
 var (
 	errNoPortal = errors.New("there is no such portal")
 	errTaken    = errors.New("the server's unnamed portal is another by now")
@@ -284,6 +293,9 @@ func (s *Session) sendBind(c *conn, portal, rest []byte, stmt *statement, st ste
 		st.had = *p
 	} else if st.binds == "" {
 		st.had = c.portal
+	}
+	if len(portal) > 0 {
+		s.closeUnnamed()
 	}
 	name, server := "", s.bound(c, portal, stmt)
 	if stmt.backend != nil {

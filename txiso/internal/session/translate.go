@@ -94,11 +94,12 @@ type queryString struct {
 func (s *Session) query(c *conn, m message) {
 	sql := text(m.body())
 	kind, single := sqltext.Simple(sql)
-	c.unnamed, c.portal = nil, portal{} // as on the server
+	c.unnamed = nil // as on the server
 	if kind == sqltext.None {
 		s.ping(c)
 		return
 	}
+	c.portal = portal{} // a statement takes its place
 	if single && s.querySpecial(c, m, kind, sql) {
 		return
 	}
