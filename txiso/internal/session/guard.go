@@ -295,7 +295,7 @@ func (s *Session) run(name string) { s.runStep(name, step{drop: true}) }
 
 func (s *Session) runStep(name string, st step) {
 	portal := ""
-	if c := s.portals.unnamed; c != nil && c.portal.stmt != nil { // it may be wanted yet
+	if c := s.portals.unnamed; c != nil && s.tx.owner == c && c.portal.stmt != nil { // it lasts as long as its transaction
 		portal = s.names.aside
 	} else {
 		s.portals.unnamed = nil
