@@ -58,7 +58,7 @@ func within(t *testing.T, dsn, database string) string {
 func keptDatabases(t *testing.T, admin *pgx.Conn, home string) []string {
 	t.Helper()
 	rows, err := admin.Query(context.Background(), `SELECT datname FROM (SELECT datname, substr(shobj_description(oid, 'pg_database'), 7)::json AS mark
-		FROM pg_database WHERE datname LIKE 'txiso\_kept\_%') d WHERE mark->>'home' = $1 ORDER BY mark->>'created'`, home)
+		FROM pg_database WHERE datname LIKE 'txiso\_kept\_%') d WHERE mark->>'home' = $1 ORDER BY (mark->>'created')::timestamptz`, home)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -66,40 +67,42 @@ func (p *Provisioner) rename(ctx context.Context, admin *link, name, kept, test 
 		return err
 	}
 	c := collector{link: admin}
-	if err := c.makeRoom(ctx, most); err != nil {
+	latest, err := c.makeRoom(ctx, most)
+	if err != nil {
 		return err
 	}
 	if err := admin.empty(ctx, name); err != nil {
 		return err
 	}
 	mark := marker{Kind: kindKept, Fingerprint: p.fingerprint, Home: p.home, Created: admin.now(), Test: test}
+	if !mark.Created.After(latest) { // another process knows the server's clock only about
+		mark.Created = latest.Add(time.Millisecond)
+	}
 	// Two statements in one string are one transaction: it has both or neither.
-	_, err := admin.exec(ctx, "ALTER DATABASE "+name+" RENAME TO "+kept+"; "+comment(kept, mark))
+	_, err = admin.exec(ctx, "ALTER DATABASE "+name+" RENAME TO "+kept+"; "+comment(kept, mark))
 	return err
 }
 
-// makeRoom drops the oldest kept databases, so that with another one there are most.
-func (c *collector) makeRoom(ctx context.Context, most int) error {
+// makeRoom drops the oldest kept databases, so that with another one there are most, and tells when the latest was kept.
+func (c *collector) makeRoom(ctx context.Context, most int) (latest time.Time, err error) {
 	s, err := c.link.survey(ctx)
 	if err != nil {
-		return err
+		return latest, err
 	}
 	kept := slices.DeleteFunc(s.databases, func(d *database) bool { return !d.kept() })
 	tooMany := len(kept) + 1 - most
 	slices.SortFunc(kept, func(a, b *database) int { return a.mark.Created.Compare(b.mark.Created) })
 	for _, d := range kept {
-		if tooMany <= 0 {
-			break
-		}
-		if d.busy || s.locked(d.name) {
+		latest = d.mark.Created
+		if tooMany <= 0 || d.busy || s.locked(d.name) {
 			continue
 		}
 		if err := c.dropIf(ctx, d.name, (*database).kept); err != nil {
-			return err
+			return latest, err
 		}
 		tooMany--
 	}
-	return nil
+	return latest, nil
 }
 
 // kept reports whether d is what a failed test has left.

@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,60 @@ func TestProcessesThatKeepAtOnceKeepNoMoreThanTheyMay(t *testing.T) {
 	if kept := inspect(t, dsn).Kept; len(kept) != most {
 		t.Errorf("%d are kept, want %d", len(kept), most)
 	}
+	clean(t, dsn, provision.Cleaning{})
+}
+
+// Processes learn the server's clock from an answer, and that can take a while. Who keeps one has kept it last all the same.
+func TestWhatIsKeptLaterIsYoungerWhateverTheClockSays(t *testing.T) {
+	t.Parallel()
+	dsn := apart(t)
+	p := open(t, configOn(dsn))
+	first := keep(t, lease(t, p), 2)
+	execute(t, server(t), fmt.Sprintf(`DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %s IS %%L', (SELECT regexp_replace(
+		shobj_description(oid, 'pg_database'), '"created":"[^"]*"', '"created":"2999-01-01T00:00:00Z"') FROM pg_database WHERE datname = '%[1]s')); END $$`, first))
+	second := keep(t, lease(t, p), 2)
+	third := keep(t, lease(t, p), 2)
+	expectNames(t, "kept databases", inspect(t, dsn).Kept, slices.Sorted(slices.Values([]string{second, third}))...)
+	closeNow(t, p)
+	clean(t, dsn, provision.Cleaning{})
+}
+
+// Autovacuum was taken for somebody who looks into the oldest database, so that the one behind it was dropped.
+func TestAutovacuumSparesNoKeptDatabase(t *testing.T) {
+	t.Parallel()
+	dsn := apart(t)
+	p := open(t, configOn(dsn))
+	w := lease(t, p)
+	conn := connect(t, w.Config())
+	for _, sql := range []string{
+		`CREATE TABLE swept (n int) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+			autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)`, // which takes long
+		"INSERT INTO swept SELECT generate_series(1, 100000)",
+		"DELETE FROM swept WHERE n % 2 = 0",
+	} {
+		execute(t, conn, sql)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first, second := keep(t, w, 2), keep(t, lease(t, p), 2)
+	observer := server(t)
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		var there bool
+		err := observer.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'autovacuum worker')", first).Scan(&there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if there {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Skip("autovacuum does not come round")
+		}
+	}
+	third := keep(t, lease(t, p), 2)
+	expectNames(t, "kept databases", inspect(t, dsn).Kept, slices.Sorted(slices.Values([]string{second, third}))...)
+	closeNow(t, p)
 	clean(t, dsn, provision.Cleaning{})
 }
 

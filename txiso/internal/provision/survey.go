@@ -15,7 +15,7 @@ type database struct {
 	spare  bool    // a slot that nobody has used: it has the birthmark alone, and mark is what that says
 	orphan bool    // ours by its birthmark, but incomplete
 	broken bool    // half dropped: DROP DATABASE was interrupted (datconnlimit = -2)
-	busy   bool    // somebody is connected to it
+	busy   bool    // somebody is connected to it; autovacuum makes way
 
 	dropping bool // half dropped, because somebody is at it
 }
@@ -29,7 +29,8 @@ func (d *database) complete() bool {
 func (d *database) droppable() bool { return d != nil && (d.mark != nil || d.orphan) }
 
 const selectDatabases = `SELECT datname, shobj_description(oid, 'pg_database'), datconnlimit,
-pg_get_userbyid(datdba) = current_user, pg_stat_get_db_numbackends(oid) > 0,
+pg_get_userbyid(datdba) = current_user, oid IN (SELECT datid FROM pg_stat_get_activity(NULL) WHERE datid IS NOT NULL
+AND backend_type IS DISTINCT FROM 'autovacuum worker'),
 datconnlimit = -2 AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass
 AND l.objid = pg_database.oid AND l.mode = 'AccessExclusiveLock' AND l.granted)
 FROM pg_database`
