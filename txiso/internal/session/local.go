@@ -141,23 +141,12 @@ func (s *Session) runCleanup() {
 	s.cleanup = nil
 }
 
-// saveKept is called ahead of a RESET ALL: what is kept for another connection's app transaction goes on as a setting of that one.
-func (s *Session) saveKept() {
-	owner, l := s.tx.owner, &s.tx.locals
-	if s.ex.behind != foreignGuard || owner.settings == nil {
-		return
-	}
-	for _, name := range l.names {
-		kept, values := strings.Trim(l.keptAs(name), "'"), owner.settings
-		if slices.Contains(s.settings.names, kept) {
-			continue // it was read with the owner's settings, and is reset now
-		}
-		s.settings.names = append(s.settings.names, kept)
-		s.internalQuery("SELECT '=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + l.keptAs(name) + ", true)")
-		s.steps.last().rows = func(row []byte) {
-			if len(row) > 0 {
-				values[kept] = string(row[1:])
-			}
+// localNotes are those of the app transaction of another connection, inside which the statement runs: what was kept ahead of SET LOCAL.
+func (s *Session) localNotes() (notes []string) {
+	if s.ex.behind == foreignGuard {
+		for _, name := range s.tx.locals.names {
+			notes = append(notes, strings.Trim(s.tx.locals.keptAs(name), "'"))
 		}
 	}
+	return notes
 }

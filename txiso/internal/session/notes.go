@@ -17,17 +17,21 @@ const (
 
 func resetsAll(st sqltext.Statement) bool { return st.Kind == sqltext.Set && st.All }
 
-// keepNotes is called ahead of a RESET ALL.
-func (s *Session) keepNotes() {
-	if s.ex.aborted || s.tx.owner == s.owner && s.tx.failed { // it will not be done
-		return
-	}
-	var notes []string
+// notes are the session's own.
+func (s *Session) notes() (notes []string) {
 	for _, name := range s.temporary.names {
 		notes = append(notes, noteOf(ownerSetting, name), noteOf(onCommitSetting, name))
 	}
 	if s.prepared {
 		notes = append(notes, preparedSetting)
+	}
+	return notes
+}
+
+// keepNotes is called ahead of a RESET ALL, with those that are to outlast it.
+func (s *Session) keepNotes(notes []string) {
+	if s.ex.aborted || s.tx.owner == s.owner && s.tx.failed { // it will not be done
+		return
 	}
 	if len(notes) == 0 {
 		return

@@ -150,8 +150,7 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 	case st.Kind == sqltext.SetLocal: // while the transaction is open, others do not have it
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 	case resetsAll(st):
-		s.saveKept()
-		s.keepNotes()
+		s.keepNotes(append(s.localNotes(), s.notes()...))
 		s.ex.resets = true
 		s.ex.park = append(s.ex.park, s.settings.parked...)
 	default:

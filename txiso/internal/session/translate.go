@@ -218,7 +218,7 @@ func (s *Session) discardAll(c *conn) {
 	s.noteWrites(true)
 	c.leavePortals()
 	s.ready(c)
-	s.saveKept()
+	s.keepNotes(s.localNotes()) // what is temporary goes
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
 	s.push(step{kind: 'Q', drop: true, end: true})
