@@ -76,7 +76,7 @@ func TestAServerWithPasswords(t *testing.T) {
 	})
 }
 
-// The keeper, a session and a connection that creates databases: three are needed, a fourth test has to wait.
+// Of six connections the keeper has one, and each session that is there already; occupy takes what remains.
 func TestAServerWithFewConnections(t *testing.T) {
 	server := startServer(t, "max_connections = 6", "superuser_reserved_connections = 0", "max_wal_senders = 0", "autovacuum = off")
 	private := txiso.New(txiso.Config{DSN: server.socketDSN(), Migrations: table(t)})
@@ -84,7 +84,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 	playTest(t, func(tb *fakeTB) { private.DB(tb) }).expectPass(t)
 
 	t.Run("too many tests at once", func(t *testing.T) {
-		others := occupy(t, server)
+		others := occupy(t, server, 4)
 		defer leave(t, others)
 		playTest(t, func(one *fakeTB) {
 			private.DB(one) // the session is there already
@@ -97,7 +97,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 		}).expectPass(t)
 	})
 	t.Run("a test that waits gets the session of one that ends", func(t *testing.T) {
-		others := occupy(t, server)
+		others := occupy(t, server, 4)
 		defer leave(t, others)
 		two := make(chan *fakeTB)
 		playTest(t, func(one *fakeTB) {
@@ -114,7 +114,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 		(<-two).expectPass(t)
 	})
 	t.Run("a parent whose parallel subtests find no connection", func(t *testing.T) {
-		others := occupy(t, server)
+		others := occupy(t, server, 4)
 		defer leave(t, others)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -132,7 +132,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 		}).expectPass(t)
 	})
 	t.Run("a test that waits gets the next free connection", func(t *testing.T) {
-		others := occupy(t, server)
+		others := occupy(t, server, 4)
 		playTest(t, func(one *fakeTB) {
 			private.DB(one)
 			time.AfterFunc(100*time.Millisecond, func() { leave(t, others) })
@@ -141,7 +141,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 	})
 	t.Run("the default bound", func(t *testing.T) {
 		long(t)
-		others := occupy(t, server)
+		others := occupy(t, server, 3)
 		defer leave(t, others)
 		playTest(t, func(held *fakeTB) {
 			private.DB(held)
@@ -155,16 +155,22 @@ func TestAServerWithFewConnections(t *testing.T) {
 	})
 }
 
-// occupy takes all connections that a server has left.
-func occupy(t *testing.T, server *ownServer) (conns []*pgx.Conn) {
+// occupy takes the n connections that a server has left. Those that were closed a moment ago still have theirs until
+// their backends have ended, so a server that is full before that is asked again.
+func occupy(t *testing.T, server *ownServer, n int) (conns []*pgx.Conn) {
 	t.Helper()
-	for {
+	for until := time.Now().Add(30 * time.Second); len(conns) < n; {
 		conn, err := pgx.Connect(t.Context(), server.socketDSN())
-		if err != nil {
-			return conns
+		switch {
+		case err == nil:
+			conns = append(conns, conn)
+		case time.Now().After(until):
+			t.Fatalf("%d of %d connections, then: %v", len(conns), n, err)
+		default:
+			time.Sleep(5 * time.Millisecond)
 		}
-		conns = append(conns, conn)
 	}
+	return conns
 }
 
 func leave(t *testing.T, conns []*pgx.Conn) {

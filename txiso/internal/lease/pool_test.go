@@ -252,3 +252,19 @@ func names(t *testing.T, dsn, template string) []string {
 	}
 	return names
 }
+
+// late is a context whose deadline has passed and whose timer has not run yet, as happens on a busy machine.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+
+// A dial that has seen the deadline of one test's context failed for that test only. The others were told for ten seconds
+// that nobody answered.
+func TestADeadlineFailsOneTestOnly(t *testing.T) {
+	p := open(t, config(t))
+	_, err := p.Get(late{t.Context()}, t.Logf)
+	if err == nil || !strings.Contains(err.Error(), "give the test more time") {
+		t.Errorf("%v, want an error that names the test's time", err)
+	}
+	play(t, p, "SELECT")
+}

@@ -54,7 +54,7 @@ func onServer[T any](ctx context.Context, p *Pool, logf func(string, ...any), f 
 			return result, ErrClosed
 		case try == 0 && p.dsn() == "" && unreachable(err):
 			p.replace(prov)
-		case p.dsn() == "" || !gone(err) || ctx.Err() != nil:
+		case p.dsn() == "" || !gone(err) || provision.Ended(ctx):
 			return result, p.remember(ctx, err)
 		case time.Since(began) > comeBack:
 			return result, p.fail(err)
@@ -151,7 +151,7 @@ func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
 		switch {
 		case sqlState(err) == tooManyConnections:
 			full = err
-		case full == nil || ctx.Err() == nil:
+		case full == nil || !provision.Ended(ctx):
 			return err
 		}
 		if n := p.returnsSoFar(); n != seen {
@@ -200,7 +200,7 @@ func usage(prov *provision.Provisioner) string {
 // remember keeps a failure that the next test would only wait for again. That of a context is the caller's own, and a
 // server that is gone may be back for the next test.
 func (p *Pool) remember(ctx context.Context, err error) error {
-	if ctx.Err() != nil || gone(err) {
+	if provision.Ended(ctx) || gone(err) {
 		return err
 	}
 	return p.fail(err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -65,13 +66,20 @@ func connectAdvice(ctx context.Context, base *pgx.ConnConfig, err error) string 
 	case errors.As(err, &certificate):
 		return "name the server's certificate authority by sslrootcert in the DSN (Config.DSN or TXISO_DSN), or put sslmode=require there"
 	}
-	if ctx.Err() != nil {
+	if Ended(ctx) {
 		return "give the test more time"
 	}
 	if pgconn.Timeout(err) {
 		return fmt.Sprintf("nobody answered within %s: check host and port in the DSN (Config.DSN or TXISO_DSN), or give it a longer connect_timeout", base.ConnectTimeout)
 	}
 	return "check that the server runs and that host and port in the DSN (Config.DSN or TXISO_DSN) are right"
+}
+
+// Ended reports whether ctx has ended. A dial takes its deadline from it and may notice that it has passed before the
+// context's own timer has run.
+func Ended(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
 }
 
 func versionError(version string) error {
