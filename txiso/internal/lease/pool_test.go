@@ -211,12 +211,20 @@ func commitOuter(t *testing.T) {
 	t.Helper()
 	var newest *sql.DB
 	for id := range 10_000 {
-		if control, err := sql.Open("txiso-control", strconv.Itoa(id)); err == nil { // else that one is closed
-			defer control.Close()
+		control, err := sql.Open("txiso-control", strconv.Itoa(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer control.Close()
+		if control.Ping() == nil { // else that one is closed
 			newest = control
 		}
 	}
-	_, _ = newest.Exec("COMMIT") // the session does not answer any more
+	tx, err := newest.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = tx.Commit() // fails: the session does not answer any more
 }
 
 func TestADatabaseThatDeadRowsHaveFilledIsReplaced(t *testing.T) {

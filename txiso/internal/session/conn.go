@@ -16,7 +16,6 @@ type conn struct {
 	id      uint32 // what it was told as its backend's process id
 	secret  uint32
 	level   *Nested // that it belongs to
-	control bool    // carries go-txdb's own statements
 	started bool    // the startup handshake is over
 
 	frontend *frontend // the client's end, if pgx has asked us for it

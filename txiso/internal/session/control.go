@@ -8,61 +8,35 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/DATA-DOG/go-txdb"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
-// control is go-txdb's end of a session: go-txdb over pgx stdlib over a virtual connection whose statements pass
-// untouched. Its BEGIN opens the outer transaction and its Close rolls it back.
+// control is go-txdb's end of a session: go-txdb over a driver that hands its statements to the session. Its BEGIN opens the
+// outer transaction and its Close rolls it back.
 type control struct {
 	s    *Session
 	id   string
-	conn *conn       // the virtual connection
-	warm driver.Conn // pgx stdlib's connection over it, kept open from lease to lease
+	conn *conn // no client has it: on its behalf the session reads and waits
 	txdb *txdb.TxDriver
 	held driver.Conn // an unused connection of go-txdb, which would close its *sql.DB with the last one
 	tx   driver.Conn // go-txdb's connection of the lease; nil in between
 }
 
-// controlDriver is what go-txdb is told to run on. database/sql's registry is the only way to tell it: it takes a driver
-// by its name and a session by its data source name.
-const controlDriver = "txiso-control"
-
-// controls holds the sessions of the process by their data source names, for controlDriver.
-var controls sync.Map // string -> *control
-
-var controlIDs atomic.Uint64
-
-func init() { sql.Register(controlDriver, registryDriver{}) }
-
-func newControl(ctx context.Context, s *Session) (*control, error) {
-	k := &control{s: s, id: fmt.Sprint(controlIDs.Add(1))}
-	warm, err := s.connector(s.virtual).Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	for _, c := range s.conns {
-		c.control = true
-		k.conn = c
-	}
-	s.mu.Unlock()
-	k.warm = warm
+func newControl(s *Session) (k *control, err error) {
+	k = &control{s: s, id: fmt.Sprint(controlIDs.Add(1)), conn: &conn{s: s}}
 	controls.Store(k.id, k)
 	k.txdb = txdb.New(controlDriver, k.id, txdb.SavePointOption(levelNames(s.names.guard))).Driver().(*txdb.TxDriver)
-	if k.held, err = k.txdb.Open("held"); err != nil {
-		return nil, err
-	}
-	return k, nil
+	k.held, err = k.txdb.Open("held")
+	return k, err
 }
 
 func (k *control) close() {
 	_ = k.rollback() // fails: the session does not take it any more, and the server rolls back by itself
 	_ = k.held.Close()
 	controls.Delete(k.id)
-	_ = k.warm.Close()
 }
 
 // execer is what remains of driver.Execer. go-txdb's ExecContext would watch a context on a goroutine of its own; this
@@ -148,85 +122,85 @@ const (
 		`LOOP EXECUTE 'DEALLOCATE ' || pg_catalog.quote_ident(n); END LOOP; END $$`
 )
 
-// registryDriver is the driver that go-txdb finds in database/sql's registry.
+// controlDriver is the name by which go-txdb is told what to run on. database/sql's registry is the only way to tell it: it
+// takes a driver by its name and a session by its data source name.
+const controlDriver = "txiso-control"
+
+func init() { sql.Register(controlDriver, registryDriver{}) }
+
+// controls holds the sessions of the process by their data source names.
+var controls sync.Map // string -> *control
+
+var controlIDs atomic.Uint64
+
 type registryDriver struct{}
 
-var (
-	_ driver.Driver        = registryDriver{}
-	_ driver.DriverContext = registryDriver{}
-	_ driver.Connector     = (*control)(nil)
-)
-
-// Open is called by go-txdb once, for a connection that it only asks about the conversion of arguments. There never are any.
-func (registryDriver) Open(string) (driver.Conn, error) { return inert{}, nil }
-
-func (registryDriver) OpenConnector(id string) (driver.Connector, error) {
+func (registryDriver) Open(id string) (driver.Conn, error) {
 	k, ok := controls.Load(id)
 	if !ok {
 		return nil, errClosed
 	}
-	return k.(*control), nil
+	return outer{k.(*control)}, nil
 }
 
-func (k *control) Connect(context.Context) (driver.Conn, error) {
-	return lent{k.warm.(*stdlib.Conn)}, nil
+// outer is the connection that go-txdb has, of which there is no other end: all it does is done to the session. It is its own
+// transaction.
+type outer struct{ *control }
+
+var (
+	_ driver.Conn          = outer{}
+	_ driver.Tx            = outer{}
+	_ driver.ExecerContext = outer{}
+)
+
+func (outer) Close() error { return nil }
+
+func (outer) Prepare(string) (driver.Stmt, error) {
+	return nil, errors.New("txiso: go-txdb's connection executes statements only")
 }
 
-func (k *control) Driver() driver.Driver { return registryDriver{} }
+// Begin holds BEGIN back until the first statement of the test.
+func (o outer) Begin() (driver.Tx, error) { return o, o.turn(func(s *Session) { s.held = true }) }
 
-// lent is the warm connection for as long as go-txdb has it: closing it gives it back.
-type lent struct{ *stdlib.Conn }
+// Rollback does not wait for the server's answer. An error ends the session.
+func (o outer) Rollback() error { return o.turn((*Session).sendReset) }
 
-func (lent) Close() error { return nil }
-
-// inert is a connection that does nothing.
-type inert struct{}
-
-func (inert) Prepare(string) (driver.Stmt, error) { return nil, driver.ErrSkip }
-func (inert) Begin() (driver.Tx, error)           { return nil, driver.ErrSkip }
-func (inert) Close() error                        { return nil }
-
-// controlMessage handles what go-txdb sends: its BEGIN waits for the first statement of the test, its ROLLBACK is not
-// waited for, nor is anything else (its savepoints), which goes to the server between the exchanges of the code under test.
-// An error ends the session.
-func (s *Session) controlMessage(c *conn, m message) {
-	s.ex.open = false
-	if m.kind() != 'Q' {
-		s.refuse(c, "go-txdb's connection takes queries only")
-		s.owner = nil
-		return
-	}
-	switch kind, _ := sqltext.Simple(text(m.body())); {
-	case kind == sqltext.Begin:
-		s.held = true
-		s.controlDone(c, "BEGIN", 'T')
-	case kind == sqltext.Rollback:
-		s.sendReset()
-		s.controlDone(c, "ROLLBACK", 'I')
-	case kind == sqltext.None:
-		c.in = append(c.in, 'I', 0, 0, 0, 4)
-		s.controlDone(c, "", 'T')
-	case kind == sqltext.Commit: // nobody sends it, but if somebody does, it must not go unnoticed
-		s.closeGuard()
-		s.bind()
-		s.wbuf = append(s.wbuf, m...)
-		s.push(step{kind: 'Q', end: true})
-	default:
+// Commit is never called, but if it is, the session finds out that its outer transaction is over.
+func (o outer) Commit() error {
+	return o.turn(func(s *Session) {
 		s.openOuter()
 		s.closeGuard()
-		s.settings.savepoint(text(m.body()))
-		s.internalQuery(text(m.body()))
-		s.controlDone(c, "DONE", 'T')
-	}
+		_, _ = s.request("COMMIT", time.Time{}) // it has failed the session
+	})
 }
 
-func (s *Session) controlDone(c *conn, tag string, status byte) {
-	if tag != "" {
-		c.in = appendComplete(c.in, tag)
+// ExecContext is called with savepoints, and with what belongs to them. It does not wait for the server's answer. An error ends
+// the session.
+func (o outer) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+	return driver.ResultNoRows, o.turn(func(s *Session) {
+		if kind, _ := sqltext.Simple(query); kind == sqltext.None {
+			return // that of begin
+		}
+		s.openOuter()
+		s.closeGuard()
+		s.settings.savepoint(query)
+		s.internalQuery(query)
+	})
+}
+
+// turn calls f, and sends what that has written, between the exchanges of the code under test.
+func (k *control) turn(f func(*Session)) error {
+	s := k.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && (s.owner != nil || s.canceling > 0) {
+		s.await(k.conn)
 	}
-	c.in = appendReady(c.in, status)
-	s.owner, s.ex = nil, exchange{}
-	s.wakeAll()
+	if s.err == nil {
+		f(s)
+		s.flush(k.conn)
+	}
+	return s.err
 }
 
 // What a ROLLBACK leaves behind: session advisory locks, and the values that currval and lastval return. DISCARD ALL would

@@ -6,8 +6,7 @@
 // genuine connection can do is there; the session reads the messages that pass and changes only what transaction control
 // requires:
 //
-//   - go-txdb opens the outer transaction and rolls it back, over a control connection whose statements pass untouched
-//     (control.go);
+//   - go-txdb opens the outer transaction and rolls it back, over a driver that hands both to the session (control.go);
 //   - an exchange, which is a request of one virtual connection up to its ReadyForQuery, has the physical connection to
 //     itself; others wait, and who waits drains the owner's answer into the owner's buffer (schedule.go);
 //   - a savepoint, the guard, is set ahead of every exchange outside an app transaction, so that a statement that fails

@@ -63,7 +63,7 @@ func (s *Session) settleOpen(within time.Duration, deadline time.Time) (remark s
 // closeAllBut closes the virtual connections of all levels but one.
 func (s *Session) closeAllBut(open *conn) {
 	for _, c := range s.conns {
-		if c != s.control.conn && c != open {
+		if c != open {
 			c.close(errClosed)
 		}
 	}

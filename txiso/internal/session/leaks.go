@@ -55,7 +55,7 @@ func (s *Session) connections(which func(c *conn) bool) (found []*conn) {
 		return nil // nobody could end anything any more
 	}
 	for _, c := range s.conns {
-		if !c.control && c.started && which(c) {
+		if c.started && which(c) {
 			found = append(found, c)
 		}
 	}

@@ -176,7 +176,7 @@ func (n *Nested) inside(outer *Nested) bool {
 }
 
 // covered reports that c belongs to a level which has another one on top of it.
-func (s *Session) covered(c *conn) bool { return c.level != s.level && !c.control }
+func (s *Session) covered(c *conn) bool { return c.level != s.level }
 
 // turnAway answers a covered connection's next batch. It does so at once, whoever owns the exchange under way.
 func (s *Session) turnAway(c *conn) {

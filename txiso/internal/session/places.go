@@ -97,7 +97,7 @@ func (n *Nested) Taken(taken *pgx.Conn) { n.s.Taken(taken) }
 
 // notePlace is called with each batch of c, on the goroutine that sends it.
 func (s *Session) notePlace(c *conn, msgs []byte) {
-	if c.taken.n > 0 || c.control || s.opts.IgnoreLeaks || s.tx.owner == c {
+	if c.taken.n > 0 || s.opts.IgnoreLeaks || s.tx.owner == c {
 		return
 	}
 	rows, executes := c.examine(msgs)

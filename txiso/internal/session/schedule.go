@@ -70,7 +70,7 @@ func (s *Session) canStart(c *conn) bool {
 // eligible reports that nothing but an exchange under way stands between c's next batch and the server.
 func (s *Session) eligible(c *conn) bool {
 	switch {
-	case s.tx.owner == nil, s.tx.owner == c, c.control:
+	case s.tx.owner == nil, s.tx.owner == c:
 		return true
 	case c.out.batches[0].begins:
 		return s.tx.failed && s.tx.yields
@@ -415,7 +415,7 @@ func (s *Session) await(c *conn) {
 	switch {
 	case s.due():
 		s.flush(c)
-	case s.owner != nil && s.reader == nil:
+	case s.owner != nil && s.reader == nil && !s.idling(c):
 		s.pump(c)
 	default:
 		s.wait(c)

@@ -148,7 +148,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	s.statements.init()
 	s.deferred = phys.deferred
 	if s.virtual, err = s.virtualConfig(cfg); err == nil {
-		s.control, err = newControl(ctx, s)
+		s.control, err = newControl(s)
 	}
 	if err != nil {
 		phys.close()
@@ -262,7 +262,7 @@ func (s *Session) hangUp(within time.Duration, level *Nested) error {
 		above.over = true
 	}
 	for _, c := range s.conns {
-		if c != s.control.conn && level.has(c) {
+		if level.has(c) {
 			c.close(errClosed)
 		}
 	}

@@ -35,7 +35,6 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	v.Config, v.Tracer, v.DefaultQueryExecMode = *cfg.Config.Copy(), cfg.Tracer, cfg.DefaultQueryExecMode
-	v.DialFunc = s.dial(0)
 	v.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	v.TLSConfig, v.Fallbacks = nil, nil
 	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
@@ -43,19 +42,27 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {
 	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
 	v.ConnectTimeout = 0 // there is nothing to wait for, and a timer costs more than the connecting
 	v.KerberosSrvName, v.KerberosSpn = "", ""
-	v.StatementCacheCapacity = fewer(cfg.StatementCacheCapacity)
-	v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity)
+	v.StatementCacheCapacity = fewer(cfg.StatementCacheCapacity, enough)
+	v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity, few)
+	if cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheDescribe {
+		v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity, enough)
+	}
 	return v, nil
 }
 
-// fewer replaces pgx's default capacity of a cache by a smaller one. pgx allocates the caches whole, and a virtual connection
-// lives as long as a test. A statement that falls out of the cache is still known to the session, which answers for it without
-// asking the server. But pgx does not find out then that it has become stale, as code with fewer statements than its default would:
-// so there is room for what a test may be expected to say on one connection.
-func fewer(capacity int) int {
-	const pgxDefault, enough = 512, 64
+// What pgx's caches hold on a virtual connection. pgx allocates them whole, and a virtual connection lives as long as a test. A
+// statement that falls out of the cache is still known to the session, which answers for it without asking the server. But pgx does
+// not find out then that it has become stale, as code with fewer statements than its default would: so there is room for what a
+// test may be expected to say on one connection.
+const (
+	pgxDefault = 512
+	enough     = 56 // as many as fit a map of 64 slots
+	few        = 8  // where the cache serves single queries that ask for it
+)
+
+func fewer(capacity, instead int) int {
 	if capacity == pgxDefault {
-		return enough
+		return instead
 	}
 	return capacity
 }
@@ -67,8 +74,8 @@ func (s *Session) dialer() pgconn.DialFunc {
 	return s.dial(s.leases)
 }
 
-// dial is the pgconn.DialFunc of virtual connections of a lease; that of go-txdb belongs to none, which 0 stands for. What a
-// test has left behind, a goroutine or a variable that holds its configuration, must not get into the next test.
+// dial is the pgconn.DialFunc of virtual connections of a lease. What a test has left behind, a goroutine or a variable that
+// holds its configuration, must not get into the next test.
 func (s *Session) dial(lease uint64) pgconn.DialFunc {
 	return func(context.Context, string, string) (net.Conn, error) {
 		s.mu.Lock()
@@ -76,7 +83,7 @@ func (s *Session) dial(lease uint64) pgconn.DialFunc {
 		if s.err != nil {
 			return nil, s.err
 		}
-		if s.control != nil && (lease != s.leases || s.ending || !s.begun && !s.held) {
+		if lease != s.leases || s.ending || !s.begun && !s.held {
 			return nil, errClosed
 		}
 		return s.newConn(nil), nil

@@ -10,7 +10,7 @@ import (
 // sent on another connection than the one with the open transaction: as a rule, somebody has used db where tx was meant.
 func (s *Session) noteStray(c *conn, msgs []byte) {
 	holder := s.holder()
-	if holder == nil || holder == c || c.control || s.inTransaction(c) || !c.sendsStatement(msgs) {
+	if holder == nil || holder == c || s.inTransaction(c) || !c.sendsStatement(msgs) {
 		return
 	}
 	var stray place

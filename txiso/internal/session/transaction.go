@@ -53,8 +53,6 @@ type commit struct {
 // status is the transaction status that c is told with ReadyForQuery.
 func (s *Session) status(c *conn) byte {
 	switch {
-	case c.control:
-		return 'T'
 	case c.zombie, s.tx.owner == c && s.tx.failed:
 		return 'E'
 	case s.tx.owner == c:

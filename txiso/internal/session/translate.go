@@ -25,10 +25,6 @@ func (s *Session) translate(c *conn, msgs []byte) {
 	s.ex.open = true
 	var paused bool
 	rest := each(msgs, func(m message) bool {
-		if c.control {
-			s.controlMessage(c, m)
-			return true
-		}
 		paused = s.translateOne(c, m)
 		return !paused
 	})
@@ -466,10 +462,10 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 		}
 		return true
 	})
-	if found && !c.control {
+	if found {
 		c.site = here()
 	}
-	return found && !c.control
+	return found
 }
 
 func (c *conn) beginsIn(m message) bool {
