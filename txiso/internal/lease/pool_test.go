@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
 
@@ -206,25 +208,23 @@ func TestADatabaseIsMarkedAsSoonAsTheOuterTransactionHasEnded(t *testing.T) {
 	play(t, p, "INSERT INTO t VALUES (1)")
 }
 
-// commitOuter commits on go-txdb's connection of the session that was opened last.
+// commitOuter commits by the driver that go-txdb runs on, in the session that was opened last.
 func commitOuter(t *testing.T) {
 	t.Helper()
-	var newest *sql.DB
-	for id := range 10_000 {
-		control, err := sql.Open("txiso-control", strconv.Itoa(id))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer control.Close()
-		if control.Ping() == nil { // else that one is closed
-			newest = control
-		}
-	}
-	tx, err := newest.Begin()
+	registry, err := sql.Open("txiso-control", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = tx.Commit() // fails: the session does not answer any more
+	defer registry.Close()
+	var newest driver.Conn
+	for id := range 10_000 {
+		if conn, err := registry.Driver().Open(strconv.Itoa(id)); err == nil { // else that one is closed
+			newest = conn
+		}
+	}
+	if err := newest.(driver.Tx).Commit(); err == nil {
+		t.Error("the session has survived the end of its outer transaction")
+	}
 }
 
 func TestADatabaseThatDeadRowsHaveFilledIsReplaced(t *testing.T) {
@@ -275,4 +275,19 @@ func TestADeadlineFailsOneTestOnly(t *testing.T) {
 		t.Errorf("%v, want an error that names the test's time", err)
 	}
 	play(t, p, "SELECT")
+}
+
+// The server had no connection, then it had one, and meanwhile the deadline had passed: what was opened belonged to nobody.
+func TestWhatWasOpenedAtTheLastMomentIsNotLost(t *testing.T) {
+	p := open(t, lease.Config{})
+	tries := 0
+	err := p.WhenCrowded(late{t.Context()}, func() error {
+		if tries++; tries == 1 {
+			return &pgconn.PgError{Code: "53300"}
+		}
+		return nil
+	})
+	if err != nil || tries != 2 {
+		t.Errorf("%d tries: %v", tries, err)
+	}
 }

@@ -149,6 +149,8 @@ func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
 	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		err := f()
 		switch {
+		case err == nil:
+			return nil
 		case sqlState(err) == tooManyConnections:
 			full = err
 		case full == nil || !provision.Ended(ctx):
