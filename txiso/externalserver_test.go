@@ -163,6 +163,7 @@ func occupy(t *testing.T, server *ownServer, n int) (conns []*pgx.Conn) {
 		conn, err := pgx.Connect(t.Context(), server.socketDSN())
 		switch {
 		case err == nil:
+			t.Cleanup(func() { conn.Close(context.Background()) })
 			conns = append(conns, conn)
 		case time.Now().After(until):
 			t.Fatalf("%d of %d connections, then: %v", len(conns), n, err)

@@ -275,7 +275,7 @@ func shorten(s string) string {
 
 // Eventually waits until a query for a number gives what it must, as the end of a connection takes its time.
 func (e *Env) Eventually(conn *pgx.Conn, query string, want int) {
-	for range 100 {
+	for range 1000 {
 		var got int
 		e.Must(query, conn.QueryRow(e.Ctx, query).Scan(&got))
 		if got == want {

@@ -19,7 +19,7 @@ import (
 type control struct {
 	s    *Session
 	id   string
-	conn *conn // no client has it: on its behalf the session reads and waits
+	conn *conn // no client has it: it stands for the session where that reads, waits or asks for itself
 	txdb *txdb.TxDriver
 	held driver.Conn // an unused connection of go-txdb, which would close its *sql.DB with the last one
 	tx   driver.Conn // go-txdb's connection of the lease; nil in between
@@ -168,7 +168,6 @@ func (o outer) Rollback() error { return o.turn((*Session).sendReset) }
 // Commit is never called, but if it is, the session finds out that its outer transaction is over.
 func (o outer) Commit() error {
 	return o.turn(func(s *Session) {
-		s.openOuter()
 		s.closeGuard()
 		_, _ = s.request("COMMIT", time.Time{}) // it has failed the session
 	})
@@ -188,7 +187,8 @@ func (o outer) ExecContext(_ context.Context, query string, _ []driver.NamedValu
 	})
 }
 
-// turn calls f, and sends what that has written, between the exchanges of the code under test.
+// turn calls f, and sends what that has written, between the exchanges of the code under test. Leases and levels begin and end when
+// there are none; it would wait for one.
 func (k *control) turn(f func(*Session)) error {
 	s := k.s
 	s.mu.Lock()
@@ -197,6 +197,7 @@ func (k *control) turn(f func(*Session)) error {
 		s.await(k.conn)
 	}
 	if s.err == nil {
+		s.ex = exchange{}
 		f(s)
 		s.flush(k.conn)
 	}

@@ -301,6 +301,7 @@ func (s *Session) runStep(name string, st step) {
 		s.portals.unnamed = nil
 	}
 	s.wbuf = appendExecute(appendBind(s.wbuf, portal, name, noParameters), portal, allRows)
+	s.ahead = true
 	st.kind = 'B'
 	s.push(st)
 	st.kind = 'E'
@@ -340,6 +341,7 @@ func (s *Session) asideStep(sql string, st step) {
 	s.wbuf = appendParse(appendNamed(s.wbuf, 'C', 'S', name), name, []byte(sql+"\x00\x00\x00"))
 	s.wbuf = appendExecute(appendBind(s.wbuf, name, name, noParameters), name, allRows)
 	s.wbuf = appendNamed(appendNamed(s.wbuf, 'C', 'P', name), 'C', 'S', name)
+	s.ahead = true
 	for _, kind := range []byte("CPBECC") {
 		st.kind = kind
 		s.push(st)

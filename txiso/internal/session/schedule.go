@@ -225,6 +225,9 @@ func (s *Session) flush(c *conn) {
 	if s.due() {
 		s.writing = true
 		s.write(c)
+		if len(s.waiting) > 0 {
+			s.wakeAll() // somebody may wait for the end of the writing only
+		}
 	}
 }
 
@@ -236,6 +239,9 @@ func (s *Session) write(c *conn) {
 	for len(s.wbuf) > 0 && s.canceling == 0 {
 		buf := s.wbuf
 		s.wbuf = recycle(s.spare)
+		if s.ahead {
+			s.ahead, s.reached = false, time.Now().Add(getOver)
+		}
 		s.writeUntil(c.writeDeadline)
 		s.mu.Unlock()
 		n, err := s.phys.Write(buf)
@@ -388,8 +394,10 @@ func (s *Session) drain(within time.Duration) error {
 			end = now.Add(within)
 		}
 		c.readDeadline = end
-		if again.After(now) && again.Before(end) {
-			c.readDeadline = again
+		for _, next := range []time.Time{again, s.reached} {
+			if next.After(now) && next.Before(c.readDeadline) {
+				c.readDeadline = next
+			}
 		}
 		switch {
 		case past(end):

@@ -120,7 +120,7 @@ func (set *settings) savepoint(sql string) {
 		if set.saved == nil {
 			set.saved = make(map[string]saved)
 		}
-		set.saved[strings.Clone(st.Name)] = saved{set.of, set.readOnly, set.renew}
+		set.saved[st.Name] = saved{set.of, set.readOnly, set.renew}
 	case sqltext.RollbackTo:
 		was := set.saved[st.Name]
 		set.of, set.readOnly, set.renew = was.of, was.readOnly, was.renew

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -35,6 +36,7 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	v.Config, v.Tracer, v.DefaultQueryExecMode = *cfg.Config.Copy(), cfg.Tracer, cfg.DefaultQueryExecMode
+	v.DialFunc = func(context.Context, string, string) (net.Conn, error) { return nil, errClosed } // a lease's or level's takes its place
 	v.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	v.TLSConfig, v.Fallbacks = nil, nil
 	v.SSLNegotiation, v.SSLCertMode, v.ChannelBinding, v.RequireAuth = "", "", "", ""
@@ -202,24 +204,28 @@ func (s *Session) cancelVirtual(id, secret uint32) {
 	}
 }
 
+// getOver is how long the server is given for statements of the session's own that share the Sync of a client's (see ready), because
+// it answers them only with that. They take microseconds, but where processors are busy it may not get to them for some milliseconds.
+const getOver = 50 * time.Millisecond
+
 // cancellable reports that the server is at a statement of the client's, or at the check that is its commit. A CancelRequest
-// must hit nothing else: the error of a statement of the session's own would undo more than the client's. Those ahead of it
-// that share its Sync (see ready) cannot be told from it, but they take microseconds. Caller must hold mu.
+// must hit nothing else: the error of a statement of the session's own would undo more than the client's. Caller must hold mu.
 func (s *Session) cancellable() bool {
 	own, client := s.underWay()
 	return client && !own
 }
 
-// underWay reports whether the server has yet to answer statements of the client's, and whether it will first answer some of
-// the session's own by themselves.
+// underWay reports whether the server has yet to answer statements of the client's, and whether it has yet to get over some of the
+// session's own ahead of them.
 func (s *Session) underWay() (own, client bool) {
+	late := s.ahead || time.Now().Before(s.reached)
 	for i := s.steps.head; i < len(s.steps.queue) && s.owner != nil; i++ {
 		switch st := &s.steps.queue[i]; {
 		case st.kind == 0:
 		case !st.drop || st.tell || st.collect:
 			return own, true
 		default:
-			own = own || st.kind == 'Q' || st.kind == 'S'
+			own = own || late || st.kind == 'Q' || st.kind == 'S'
 		}
 	}
 	return own, false
@@ -231,6 +237,9 @@ func (s *Session) awaitOwn(c *conn) {
 	for s.err == nil && s.owner == c {
 		if own, client := s.underWay(); !own || !client {
 			return
+		}
+		if helper.readDeadline = s.reached; past(s.reached) {
+			helper.readDeadline = time.Time{}
 		}
 		s.await(helper)
 	}
