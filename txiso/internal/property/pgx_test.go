@@ -19,6 +19,7 @@ type pgxClient struct {
 	conn *pgx.Conn     // nil until it is needed
 	txs  []pgx.Tx      // begun within each other
 	rows pgx.Rows      // left open
+	inTx bool          // rows are a transaction's
 }
 
 func newPgxClient(r *run, rec *record) client { return &pgxClient{run: r, rec: rec} }
@@ -194,7 +195,7 @@ func (c *pgxClient) openRows(o op) {
 		c.rec.add("query: %s", errorString(err))
 		return
 	}
-	c.rows = rows
+	c.rows, c.inTx = rows, len(c.txs) > 0
 }
 
 func (c *pgxClient) next(o op) {
@@ -256,6 +257,9 @@ func (c *pgxClient) endTx(how func(pgx.Tx, context.Context) error) {
 	c.txs = c.txs[:n-1]
 	c.rec.add("end: %s", errorString(how(tx, c.ctx)))
 	c.rec.add("again: %s", errorString(how(tx, c.ctx)))
+	if c.pool != nil && n == 1 && c.inTx {
+		c.rows = nil // of a connection that the pool has back, and closes on another goroutine when they are still open
+	}
 }
 
 // batch reads N results, or all when N is 0.
