@@ -84,8 +84,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 	playTest(t, func(tb *fakeTB) { private.DB(tb) }).expectPass(t)
 
 	t.Run("too many tests at once", func(t *testing.T) {
-		others := occupy(t, server, 4)
-		defer leave(t, others)
+		occupy(t, server, 4)
 		playTest(t, func(one *fakeTB) {
 			private.DB(one) // the session is there already
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
@@ -97,8 +96,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 		}).expectPass(t)
 	})
 	t.Run("a test that waits gets the session of one that ends", func(t *testing.T) {
-		others := occupy(t, server, 4)
-		defer leave(t, others)
+		occupy(t, server, 4)
 		two := make(chan *fakeTB)
 		playTest(t, func(one *fakeTB) {
 			pid := backend(t, private.DB(one))
@@ -114,8 +112,7 @@ func TestAServerWithFewConnections(t *testing.T) {
 		(<-two).expectPass(t)
 	})
 	t.Run("a parent whose parallel subtests find no connection", func(t *testing.T) {
-		others := occupy(t, server, 4)
-		defer leave(t, others)
+		occupy(t, server, 4)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		playTest(t, func(parent *fakeTB) {
@@ -133,16 +130,20 @@ func TestAServerWithFewConnections(t *testing.T) {
 	})
 	t.Run("a test that waits gets the next free connection", func(t *testing.T) {
 		others := occupy(t, server, 4)
+		var leaving sync.WaitGroup
+		defer leaving.Wait()
 		playTest(t, func(one *fakeTB) {
 			private.DB(one)
-			time.AfterFunc(100*time.Millisecond, func() { leave(t, others) })
+			leaving.Go(func() {
+				time.Sleep(100 * time.Millisecond)
+				leave(t, others)
+			})
 			playTest(t, func(two *fakeTB) { execute(t, private.DB(two), "INSERT INTO t VALUES (1)") }).expectPass(t)
 		}).expectPass(t)
 	})
 	t.Run("the default bound", func(t *testing.T) {
 		long(t)
-		others := occupy(t, server, 3)
-		defer leave(t, others)
+		occupy(t, server, 3)
 		playTest(t, func(held *fakeTB) {
 			private.DB(held)
 			playTest(t, func(held *fakeTB) {
@@ -155,15 +156,15 @@ func TestAServerWithFewConnections(t *testing.T) {
 	})
 }
 
-// occupy takes the n connections that a server has left. Those that were closed a moment ago still have theirs until
+// occupy takes the n connections that a server has left, until t ends. Those that were closed a moment ago still have theirs until
 // their backends have ended, so a server that is full before that is asked again.
 func occupy(t *testing.T, server *ownServer, n int) (conns []*pgx.Conn) {
 	t.Helper()
+	t.Cleanup(func() { leave(t, conns) })
 	for until := time.Now().Add(30 * time.Second); len(conns) < n; {
 		conn, err := pgx.Connect(t.Context(), server.socketDSN())
 		switch {
 		case err == nil:
-			t.Cleanup(func() { conn.Close(context.Background()) })
 			conns = append(conns, conn)
 		case time.Now().After(until):
 			t.Fatalf("%d of %d connections, then: %v", len(conns), n, err)

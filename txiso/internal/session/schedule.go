@@ -423,7 +423,7 @@ func (s *Session) await(c *conn) {
 	switch {
 	case s.due():
 		s.flush(c)
-	case s.owner != nil && s.reader == nil && !s.idling(c):
+	case s.owner != nil && s.reader == nil:
 		s.pump(c)
 	default:
 		s.wait(c)

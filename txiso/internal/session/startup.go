@@ -44,11 +44,12 @@ func (s *Session) virtualConfig(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {
 	v.ValidateConnect, v.AfterConnect, v.AfterNetConnect = nil, nil, nil
 	v.ConnectTimeout = 0 // there is nothing to wait for, and a timer costs more than the connecting
 	v.KerberosSrvName, v.KerberosSpn = "", ""
-	v.StatementCacheCapacity = fewer(cfg.StatementCacheCapacity, enough)
-	v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity, few)
+	descriptions := few
 	if cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheDescribe {
-		v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity, enough)
+		descriptions = enough
 	}
+	v.StatementCacheCapacity = fewer(cfg.StatementCacheCapacity, enough)
+	v.DescriptionCacheCapacity = fewer(cfg.DescriptionCacheCapacity, descriptions)
 	return v, nil
 }
 
@@ -62,6 +63,7 @@ const (
 	few        = 8  // where the cache serves single queries that ask for it
 )
 
+// fewer replaces pgx's default capacity.
 func fewer(capacity, instead int) int {
 	if capacity == pgxDefault {
 		return instead
