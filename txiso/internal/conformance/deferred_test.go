@@ -305,6 +305,22 @@ var deferred = []behaviour{
 		e.Do(tx, "insert into parents values (1)")
 		e.Err("commit", tx.Commit(e.Ctx))
 	}, marks{native: true}},
+	{"deferred checks come behind the end of savepoints that are left open, and of what is READ ONLY there", func(e *Env) {
+		conn := e.Conn()
+		e.Do(conn, "insert into parents values (1), (2)")
+		for _, end := range []string{"commit", "release a; commit", "commit and chain", "set constraints all immediate; commit"} {
+			e.Do(conn, "begin")
+			e.Do(conn, `savepoint a; savepoint "B ""b"`)
+			e.Do(conn, "savepoint a")
+			e.Do(conn, "delete from parents where id = 1")
+			e.Do(conn, "set transaction read only")
+			e.Show(conn, "select count(*) from parents")
+			e.Do(conn, end)
+			e.Do(conn, "insert into parents values (1)")
+			e.Do(conn, "rollback")
+			e.Show(conn, "select id from parents order by id")
+		}
+	}, marks{native: true}},
 	{"a temporary table with a deferred constraint goes at the commit", func(e *Env) {
 		conn := e.Conn()
 		e.Do(conn, "create table ranked (id int unique deferrable initially immediate, pos int unique deferrable initially deferred)")

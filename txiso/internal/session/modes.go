@@ -61,6 +61,12 @@ func (m *txModes) change(to sqltext.Mode, nested bool) *pgproto3.ErrorResponse {
 	return nil
 }
 
+// noteSnapshot notes that a statement of c is sent, and whether it takes a snapshot. In a failed transaction it is refused before that.
+func (s *Session) noteSnapshot(c *conn, takes bool) {
+	m := s.modes(c)
+	m.queried = m.queried || takes && s.status(c) != 'E'
+}
+
 func (m *txModes) apply(to sqltext.Mode) {
 	if to.Isolation != sqltext.DefaultIsolation {
 		m.Isolation = to.Isolation

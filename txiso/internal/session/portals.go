@@ -123,6 +123,9 @@ func (s *Session) lookupPortal(c *conn, name []byte) (p *portal, err error) {
 		return p, nil
 	}
 	if c.portal.stmt == nil {
+		if s.tx.owner == c && s.tx.failed && s.portals.unnamed == nil {
+			return nil, nil // a Query that has failed leaves one that cannot be run: the server tells
+		}
 		return nil, errNoPortal
 	}
 	if s.portals.unnamed != c && !s.controls(c, c.portal.stmt.st) {
@@ -217,7 +220,7 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 		if p != nil && !p.ran {
 			s.warnOutside(c, p.stmt.st)
 			p.ran = localOnly(p.stmt.st) != ""
-			s.modes(c).queried = s.modes(c).queried || p.stmt.queries
+			s.noteSnapshot(c, p.stmt.queries)
 		}
 		s.forwardPortal(c, m, name, p)
 		s.ex.pipelined = s.phys.version >= pipelinesAreBlocks

@@ -96,10 +96,8 @@ func (s *Session) parse(c *conn, m message) {
 
 // noteParse notes that the server reads a statement of c.
 func (s *Session) noteParse(c *conn, sql string) {
-	if modes := s.modes(c); !modes.queried {
-		kind, _ := sqltext.Simple(sql)
-		modes.queried = queriesWhenParsed(kind)
-	}
+	kind, _ := sqltext.Simple(sql)
+	s.noteSnapshot(c, queriesWhenParsed(kind))
 }
 
 func (c *conn) remember(name string, stmt *statement) {

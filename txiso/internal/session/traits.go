@@ -98,8 +98,7 @@ func (s *Session) note(c *conn, t traits) {
 	s.noteWrites(t.writes)
 	s.ex.alone = s.ex.alone || t.alone
 	s.ex.creates = s.ex.creates || t.creates
-	modes := s.modes(c)
-	modes.queried = modes.queried || t.queries
+	s.noteSnapshot(c, t.queries)
 	e := &s.ex.effects
 	if s.tx.owner == c {
 		e = &s.tx.effects

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
@@ -151,6 +152,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, &s.tx.effects):
 		s.ready(c) // another connection may have spoken since, and failed
 		s.ex.commit = &commit{chain: st.Chain}
+		s.releaseSavepoints()
 		s.checkNow()
 		return true
 	default:
@@ -160,6 +162,18 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 		s.committed(c, st.Chain)
 	}
 	return false
+}
+
+// releaseSavepoints does what a COMMIT does ahead of the deferred checks (CommitTransactionCommand in src/backend/access/transam/xact.c):
+// what was made read only behind a savepoint is not so for them.
+func (s *Session) releaseSavepoints() {
+	if len(s.tx.savepoints) == 0 {
+		return
+	}
+	s.tx.modes.setup = s.tx.savepoints[0].modes.setup
+	for _, sp := range slices.Backward(s.tx.savepoints) {
+		s.aside("RELEASE " + pgx.Identifier{sp.name}.Sanitize())
+	}
 }
 
 // commitAhead answers a COMMIT outside a transaction, which in a string of several statements ends what is ahead of it.
