@@ -204,7 +204,7 @@ func (k *control) turn(f func(*Session)) error {
 	return s.err
 }
 
-// What a ROLLBACK leaves behind: session advisory locks, and the values that currval and lastval return. DISCARD ALL would
+// What a ROLLBACK leaves: session advisory locks, and the values that currval and lastval return. DISCARD ALL would
 // throw away every plan, too.
 const (
 	unlockSQL  = "SELECT pg_catalog.pg_advisory_unlock_all()"
@@ -226,7 +226,8 @@ func (s *Session) sendReset() {
 		}
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
-	s.guard, s.foreign, s.cleanupForeign, s.tx = guardNone, guardNone, nil, appTx{}
+	s.guard, s.first, s.saved = guardNone, false, false
+	s.foreign, s.cleanupForeign, s.tx = guardNone, nil, appTx{}
 	s.ddl, s.altered, s.recompiled, s.prepared, s.temporary = false, false, false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()
@@ -238,7 +239,7 @@ func (s *Session) sendRollback() {
 	sql := "ROLLBACK;" + unlockSQL + ";" + discardSQL
 	if s.resets() {
 		if s.aborted { // nothing else can run there
-			s.internalQuery("ROLLBACK TO " + s.names.guard)
+			s.returnToGuard()
 		}
 		st.rows, sql = s.phys.sequences.note, listMoved+";"+sql
 	}
@@ -251,9 +252,13 @@ func (s *Session) sendRollback() {
 	if st.rows != nil {
 		s.runStep(s.names.moved, st)
 	}
-	s.run(s.names.end)
-	s.run(s.names.unlock)
-	s.run(s.names.discard)
+	names := []string{s.names.unlock, s.names.discard, s.names.end} // in one transaction
+	if s.aborted || len(s.settings.names) > 0 {                     // which runs nothing any more, or under a statement_timeout of the test's
+		names = []string{s.names.end, s.names.unlock, s.names.discard}
+	}
+	for _, name := range names {
+		s.run(name)
+	}
 	s.statements.passing(func(name string) {
 		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
 		s.push(step{kind: 'C', drop: true})

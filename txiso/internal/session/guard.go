@@ -7,6 +7,10 @@ import (
 
 // guardState is what the server knows of a guard: the savepoint around an exchange outside any app transaction, which an
 // app transaction keeps open.
+//
+// The first guard of an outer transaction has no savepoint, because there is nothing ahead of it: to return to it is to roll the
+// outer transaction back and to begin it again. Many a test has no second one. It gets its savepoint where what has only the
+// subtransaction's life is about to change, see secure.
 type guardState uint8
 
 const (
@@ -58,7 +62,7 @@ func newGuardNames() guardNames {
 // The guard is set by prepared statements rather than by a Query, because a Query would make the server send its answers
 // early, which costs a system call on both sides, and would drop the unnamed statement of the client.
 func (s *Session) ready(c *conn) {
-	s.openOuter()
+	fresh := s.openOuter()
 	if s.ex.behind != nothing {
 		return
 	}
@@ -72,10 +76,15 @@ func (s *Session) ready(c *conn) {
 	if s.settings.of != c || s.settings.renew != nil {
 		s.adopt(c)
 	}
+	if fresh && len(s.settings.names) == 0 && s.phys.sequences == nil { // its locks tell which have moved
+		s.guard, s.first = guardClean, true
+		s.settings.guard = s.settings.of
+	}
 	switch {
 	case s.tx.owner == c:
 		s.ex.behind = transaction
 		s.openGuard()
+		s.secure()
 	case s.tx.owner != nil && s.guard == guardRunning:
 		s.ex.behind = foreignGuard
 		s.openForeign()
@@ -88,16 +97,18 @@ func (s *Session) ready(c *conn) {
 	}
 }
 
-// openOuter sends go-txdb's BEGIN if that is still held back.
-func (s *Session) openOuter() {
-	if s.held {
-		s.prepareGuards()
-		if s.phys.sequences != nil {
-			s.resetMoved()
-		}
-		s.run(s.names.begin)
-		s.held, s.begun = false, true
+// openOuter sends go-txdb's BEGIN if that is still held back, and reports whether it was.
+func (s *Session) openOuter() bool {
+	if !s.held {
+		return false
 	}
+	s.prepareGuards()
+	if s.phys.sequences != nil {
+		s.resetMoved()
+	}
+	s.run(s.names.begin)
+	s.held, s.begun, s.ex.guarded = false, true, true
+	return true
 }
 
 // failAgain makes what has just been opened a failed transaction, like the one that its connection believes to be in. So the
@@ -144,29 +155,55 @@ func (s *Session) openGuard() {
 		return
 	}
 	s.ex.guarded = true
-	if s.guard == guardFailed && !s.names.prepared { // nothing can be prepared in a failed transaction
-		s.internalQuery("ROLLBACK TO " + s.names.guard)
-		s.guard = guardRunning
-		return
-	}
-	s.prepareGuards()
 	switch s.guard {
 	case guardNone:
-		s.set()
+		s.prepareGuards()
+		s.setSavepoint()
+		s.settings.guard = s.settings.of
 	case guardDone:
+		s.prepareGuards()
 		s.runCleanup()
-		s.run(s.names.release)
+		if s.saved {
+			s.run(s.names.release)
+		}
 		s.commitTemporary()
-		s.set()
+		s.first = false
+		s.setSavepoint()
+		s.settings.guard = s.settings.of
 	case guardFailed:
-		s.run(s.names.rollback)
+		s.returnToGuard()
 	}
 	s.guard = guardRunning
 }
 
-func (s *Session) set() {
+func (s *Session) setSavepoint() {
 	s.run(s.names.set)
-	s.settings.guard = s.settings.of
+	s.saved = true
+}
+
+// secure sets the savepoint that the first guard does without, ahead of what lasts as long as a subtransaction or is undone with one,
+// such as READ ONLY. Its release is the end of that; to return to the guard is to roll the outer transaction back all the same.
+func (s *Session) secure() {
+	if s.first && !s.saved && !s.ex.aborted {
+		s.prepareGuards()
+		s.setSavepoint()
+	}
+}
+
+// returnToGuard undoes what was done behind the guard.
+func (s *Session) returnToGuard() {
+	switch prepared := s.names.prepared; { // nothing can be prepared in a failed transaction
+	case s.first && prepared:
+		s.run(s.names.end)
+		s.run(s.names.begin)
+	case s.first:
+		s.internalQuery("ROLLBACK;BEGIN")
+	case prepared:
+		s.run(s.names.rollback)
+	default:
+		s.internalQuery("ROLLBACK TO " + s.names.guard)
+	}
+	s.saved = !s.first
 }
 
 // failGuard notes that the guard is to be returned to, which gives the settings back that it had.
@@ -179,14 +216,14 @@ func (s *Session) failGuard() {
 func (s *Session) closeGuard() {
 	s.closeForeign()
 	s.runCleanup()
-	switch s.guard {
-	case guardDone, guardClean:
+	if s.guard == guardFailed {
+		s.returnToGuard()
+	}
+	if s.saved {
 		s.internalQuery("RELEASE " + s.names.guard)
-	case guardFailed:
-		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.guard))
 	}
 	s.commitTemporary()
-	s.guard = guardNone
+	s.guard, s.first, s.saved = guardNone, false, false
 }
 
 // openForeign guards a statement that runs inside another connection's app transaction.
@@ -295,7 +332,7 @@ func (s *Session) run(name string) { s.runStep(name, step{drop: true}) }
 
 func (s *Session) runStep(name string, st step) {
 	portal := ""
-	if c := s.portals.unnamed; c != nil && s.tx.owner == c && c.portal.stmt != nil { // it lasts as long as its transaction
+	if c := s.portals.unnamed; c != nil && c.portal.stmt != nil && (s.tx.owner == c || s.owner == c && s.ex.open) { // it lasts as long as its transaction
 		portal = s.names.aside
 	} else {
 		s.portals.unnamed = nil

@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/txiso/txiso-go/txiso/internal/session"
 )
@@ -42,14 +47,95 @@ func TestReadsShareAGuard(t *testing.T) {
 			for range 5 {
 				value(t, db, countItems)
 			}
-			if n := savepoints.Load() - before; n != 1 {
-				t.Errorf("%d savepoints for five reads, want 1", n)
-			}
 			exec(t, db, "INSERT INTO items VALUES (1, 'one')")
-			exec(t, db, "CREATE TABLE more (id int)") // the next test begins as this one, whatever this one did to the schema
-			if n := savepoints.Load() - before; n < 2 {
-				t.Errorf("%d savepoints with a write, want 2 at least", n)
+			if n := savepoints.Load() - before; n != 0 {
+				t.Errorf("%d savepoints for five reads and a write, want none", n)
 			}
+			for range 5 {
+				value(t, db, countItems)
+			}
+			if n := savepoints.Load() - before; n != 1 {
+				t.Errorf("%d savepoints for five reads behind a write, want 1", n)
+			}
+			exec(t, db, "CREATE TABLE more (id int)") // the next test begins as this one, whatever this one did to the schema
 		})
+	}
+}
+
+// The first guard has no savepoint: to return to it is to begin the outer transaction anew. What a server forgets when a transaction
+// ends would have lasted for the rest of the test, had it not got one in time.
+func TestTheFirstGuardIsAsGoodAsTheOthers(t *testing.T) {
+	const insert = "INSERT INTO items VALUES (1, 'one')"
+	const again = "INSERT INTO items VALUES (2, 'two')"
+	cfg := database(t)
+	run(t, cfg, `CREATE FUNCTION forbid() RETURNS text LANGUAGE sql AS $$ SELECT set_config('transaction_read_only', 'on', true) $$`)
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	plain, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close(t.Context())
+	for _, script := range [][]string{
+		{"INSERT INTO items VALUES (1, 'one'), (1, 'again')", insert},
+		{"INSERT INTO children VALUES (1, 99)", insert},
+		{"selec", insert},
+		{"BEGIN", "SELECT 1/0", "ROLLBACK", insert},
+		{"BEGIN", insert, "SAVEPOINT a", "SELECT 1/0", "ROLLBACK TO a", "COMMIT", again, "ROLLBACK TO a"},
+		{"BEGIN", insert, "SET TRANSACTION READ ONLY", "SELECT 1", "ROLLBACK", insert},
+		{"BEGIN", insert, "SET TRANSACTION READ ONLY", "SELECT 1", "COMMIT", again},
+		{"BEGIN READ ONLY", "SELECT 1", "COMMIT", insert},
+		{"SELECT set_config('transaction_read_only', 'on', false)", insert},
+		{"SELECT forbid()", insert},
+		{"SELECT 1", "SELECT forbid()", insert},
+		{"DO $$ BEGIN SET TRANSACTION READ ONLY; END $$", insert},
+		{"SET transaction_read_only = on", insert},
+		{"SET default_transaction_read_only = on", insert, "SET default_transaction_read_only = off", insert},
+		{"SET TimeZone = 'Asia/Tokyo'", "SELECT 1/0", "SHOW TimeZone"},
+		{insert + "; BEGIN; SET TRANSACTION READ ONLY; SELECT 1", "COMMIT", again},
+		{insert + "; BEGIN; SET TRANSACTION READ ONLY; SELECT 1", "ROLLBACK", insert},
+		{insert + "; BEGIN; SAVEPOINT a; SELECT 1/0", "ROLLBACK TO a", again, "COMMIT", again},
+		{insert + "; ROLLBACK; " + again, insert},
+		{insert + "; COMMIT; " + insert, again},
+		{"DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT 1/0", "FETCH c", "CLOSE c"},
+		{"DEALLOCATE ALL", "SELECT 1/0", insert},
+		{"PREPARE p AS SELECT 1", "SELECT 1/0", "EXECUTE p", "DEALLOCATE p"},
+	} {
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+			play := func(conn *pgx.Conn) (outcomes []string) {
+				for _, sql := range append(script, countItems) {
+					mode := mode
+					if strings.Contains(sql, ";") {
+						mode = pgx.QueryExecModeSimpleProtocol
+					}
+					rows, err := conn.Query(t.Context(), sql, mode)
+					var got [][]any
+					for err == nil && rows.Next() {
+						values, _ := rows.Values()
+						got = append(got, values)
+					}
+					rows.Close()
+					outcomes = append(outcomes, fmt.Sprint(got, rows.CommandTag(), code(rows.Err())))
+				}
+				return outcomes
+			}
+			want := play(plain)
+			if _, err := plain.Exec(t.Context(), "RESET ALL; SET default_transaction_read_only = off; TRUNCATE items, children"); err != nil {
+				t.Fatal(err)
+			}
+			clean(t, s, func(*sql.DB) {
+				conn, err := pgx.ConnectConfig(t.Context(), s.Config())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close(t.Context())
+				if got := play(conn); !slices.Equal(got, want) {
+					t.Errorf("%q in mode %v:\nplain %q\ntxiso %q", script, mode, want, got)
+				}
+			})
+		}
 	}
 }

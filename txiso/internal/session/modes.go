@@ -119,6 +119,7 @@ func (s *Session) setupTx(c *conn, t traits) {
 
 // takeSetup returns what the server is still to be told of m, which is about to be sent.
 func (s *Session) takeSetup(m *txModes) (setup string) {
+	s.secure()
 	s.ex.writes = true // it is undone by the release of the guard, so that must not be kept for others
 	setup, m.setup, m.readOnly = m.setup, "", m.Access == sqltext.ReadOnly
 	return setup

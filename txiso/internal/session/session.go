@@ -83,6 +83,8 @@ type Session struct {
 
 	// guard.go, transaction.go
 	guard   guardState
+	first   bool // it is the outer transaction itself
+	saved   bool // there is a savepoint of it
 	tx      appTx
 	cleanup []string   // what is left to do of an app transaction that has committed
 	foreign guardState // the guard of a statement that runs inside another connection's app transaction
