@@ -15,7 +15,6 @@ import (
 func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 	for _, st := range statements {
 		s.noteSettings(st)
-		s.noteSavepoint(c, st)
 		s.noteLocal(c, st)
 		s.noteTemporary(c, st)
 		c.noteNames(st)

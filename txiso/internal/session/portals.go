@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
 // Portals belong to a connection and end with its transaction (manual 55.2.3). The server has them in the outer transaction, so
@@ -72,6 +74,10 @@ func (s *Session) notBound(st step) {
 	}
 }
 
+// failedQuery is what a Query that has failed in a transaction leaves in the place of an unnamed portal: one that cannot be run, or
+// none. The server knows.
+var failedQuery = &statement{meaning: &meaning{}}
+
 // endPortals is called where a transaction of c ends.
 func (c *conn) endPortals() {
 	c.portal = portal{}
@@ -123,9 +129,6 @@ func (s *Session) lookupPortal(c *conn, name []byte) (p *portal, err error) {
 		return p, nil
 	}
 	if c.portal.stmt == nil {
-		if s.tx.owner == c && s.tx.failed && s.portals.unnamed == nil {
-			return nil, nil // a Query that has failed leaves one that cannot be run: the server tells
-		}
 		return nil, errNoPortal
 	}
 	if s.portals.unnamed != c && !s.controls(c, c.portal.stmt.st) {
@@ -219,7 +222,8 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 	default:
 		if p != nil && !p.ran {
 			s.warnOutside(c, p.stmt.st)
-			p.ran = localOnly(p.stmt.st) != ""
+			s.noteSavepoints(c, []sqltext.Statement{p.stmt.st})
+			p.ran = mayControl(p.stmt.st.Kind) && s.status(c) != 'E' // a second time the server refuses it
 			s.noteSnapshot(c, p.stmt.queries)
 		}
 		s.forwardPortal(c, m, name, p)

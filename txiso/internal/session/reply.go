@@ -420,6 +420,9 @@ func (s *Session) readyForQuery(status byte) {
 		case s.ex.syntax && !s.ex.failed: // the failure is undone next
 		case s.tx.owner == c:
 			s.tx.failed = status == 'E'
+			if s.tx.failed && st.kind == 'Q' && !st.drop {
+				c.portal, s.portals.unnamed = portal{stmt: failedQuery}, c
+			}
 		}
 	}
 	s.inject()

@@ -153,7 +153,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, &s.tx.effects):
 		s.ready(c) // another connection may have spoken since, and failed
 		s.ex.commit = &commit{chain: st.Chain}
-		s.releaseSavepoints()
+		s.releaseSavepoints(c)
 		s.checkNow()
 		return true
 	default:
@@ -167,8 +167,8 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 
 // releaseSavepoints does what a COMMIT does ahead of the deferred checks (CommitTransactionCommand in src/backend/access/transam/xact.c):
 // what was made read only behind a savepoint is not so for them.
-func (s *Session) releaseSavepoints() {
-	if len(s.tx.savepoints) == 0 {
+func (s *Session) releaseSavepoints(c *conn) {
+	if !s.nested(c) || s.tx.modes.Access == s.tx.savepoints[0].modes.Access {
 		return
 	}
 	s.tx.modes.setup = s.tx.savepoints[0].modes.setup
@@ -266,7 +266,13 @@ func (s *Session) undo() {
 	s.loseForeign(s.tx.foreignWrites, "rolled back")
 }
 
-// noteSavepoint keeps account of the savepoints of c's app transaction, ahead of a statement of c.
+// noteSavepoints keeps account of the savepoints of c's app transaction, ahead of statements of c.
+func (s *Session) noteSavepoints(c *conn, statements []sqltext.Statement) {
+	for _, st := range statements {
+		s.noteSavepoint(c, st)
+	}
+}
+
 func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 	tx := &s.tx
 	if tx.owner != c || tx.failed && st.Kind != sqltext.RollbackTo { // nothing else can be done there

@@ -166,6 +166,7 @@ func (s *Session) syntaxChecked(c *conn) {
 func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, t traits) {
 	s.ready(c)
 	s.announce(c, t, state, text(m.body()))
+	s.noteSavepoints(c, state)
 	s.bind()
 	s.wbuf = append(s.wbuf, m...)
 	s.forgetUnnamed()
@@ -275,6 +276,7 @@ func (s *Session) sendStrings(c *conn, next []sqltext.Statement) {
 	s.warnOutside(c, next[0])
 	s.ready(c)
 	s.announce(c, q.traits(next), slices.Concat(next, configCalls(true, q.sql[start:end])), q.sql[start:end])
+	s.noteSavepoints(c, next)
 	s.bind()
 	s.wbuf = appendQuery(s.wbuf, strings.Repeat(" ", utf8.RuneCountInString(q.sql[:start]))+q.sql[start:end])
 	s.forgetUnnamed()
