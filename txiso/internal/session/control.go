@@ -252,8 +252,8 @@ func (s *Session) sendRollback() {
 	if st.rows != nil {
 		s.runStep(s.names.moved, st)
 	}
-	names := []string{s.names.unlock, s.names.discard, s.names.end} // in one transaction
-	if s.aborted || len(s.settings.names) > 0 {                     // which runs nothing any more, or under a statement_timeout of the test's
+	names := []string{s.names.unlock, s.names.discard, s.names.end}       // in one transaction
+	if s.guard == guardFailed || s.aborted || len(s.settings.names) > 0 { // which runs nothing any more, or under a statement_timeout of the test's
 		names = []string{s.names.end, s.names.unlock, s.names.discard}
 	}
 	for _, name := range names {

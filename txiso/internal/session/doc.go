@@ -10,8 +10,8 @@
 //   - an exchange, which is a request of one virtual connection up to its ReadyForQuery, has the physical connection to
 //     itself; others wait, and who waits drains the owner's answer into the owner's buffer (schedule.go);
 //   - a savepoint, the guard, is set ahead of every exchange outside an app transaction, so that a statement that fails
-//     undoes itself and nothing else; BEGIN keeps the guard open until COMMIT releases it or ROLLBACK returns to it
-//     (guard.go, transaction.go);
+//     undoes itself and nothing else (the first of a test does without one); BEGIN keeps the guard open until COMMIT
+//     releases it or ROLLBACK returns to it (guard.go, transaction.go);
 //   - prepared statements belong to virtual connections and are kept on the server beyond them (statements.go);
 //   - what a test sends is remembered, and what it leaves open is found, in case it fails (journal.go, places.go, leaks.go);
 //   - deferred constraints are checked where a commit would check them (deferred.go).

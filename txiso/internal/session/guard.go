@@ -184,7 +184,7 @@ func (s *Session) setSavepoint() {
 // secure sets the savepoint that the first guard does without, ahead of what lasts as long as a subtransaction or is undone with one,
 // such as READ ONLY. Its release is the end of that; to return to the guard is to roll the outer transaction back all the same.
 func (s *Session) secure() {
-	if s.first && !s.saved && !s.ex.aborted {
+	if s.first && !s.saved && !s.ex.aborted && !s.tx.failed {
 		s.prepareGuards()
 		s.setSavepoint()
 	}
@@ -278,7 +278,7 @@ func (s *Session) settle(c *conn) {
 	switch {
 	case s.ex.failed, s.ex.aborted:
 		state = guardFailed
-	case !s.ex.writes:
+	case !s.ex.writes && !s.ex.granting: // what a startup message has set must not be undone with what follows
 		state = guardClean
 	}
 	if s.ex.behind == foreignGuard && !s.ex.failed {

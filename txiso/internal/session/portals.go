@@ -288,6 +288,7 @@ func (s *Session) bindUnknown(c *conn, portal, name, rest []byte, wellFormed boo
 		s.emitError(c, pgError("26000", missing(name)))
 	default:
 		s.ready(c)
+		s.secure()
 		s.setupTx(c, anything)
 		s.sendBind(c, portal, rest, &statement{meaning: &meaning{}, backend: &backendStatement{name: string(name)}}, step{kind: 'B'})
 	}

@@ -86,13 +86,19 @@ func sets(k sqltext.Kind) bool { return k == sqltext.Set || k == sqltext.SetSess
 // announce does what is due ahead of statements of c that are sent on: t are their traits, state is what they do to the state
 // of the session, sql is their text.
 func (s *Session) announce(c *conn, t traits, state []sqltext.Statement, sql string) {
-	if len(state) > 0 || t.blocks || s.deferred.suspects() {
+	if s.first && (len(state) > 0 || t.blocks || s.ex.behind == transaction || s.deferred.suspects() || mayChangeModes(sql)) {
 		s.secure()
 	}
 	s.note(c, t)
 	s.setupTx(c, t)
 	s.noteState(c, state)
 	s.unpark(c, sql)
+}
+
+// mayChangeModes reports that a statement may make its transaction read-only in a way that its text does not tell.
+func mayChangeModes(sql string) bool {
+	sql = strings.ToLower(sql)
+	return strings.Contains(sql, "set_config") || strings.Contains(sql, "pg_settings")
 }
 
 // note notes ahead of statements of c what they do.

@@ -133,7 +133,6 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 func (s *Session) begin(c *conn, modes txModes) {
 	s.tx = appTx{owner: c, modes: modes, began: s.tx.began, settings: c.settings}
 	if s.ex.behind == ownGuard { // in a string of several statements: those ahead of it belong to it
-		s.secure()
 		s.ex.behind = transaction
 		s.tx.wrote = s.ex.writes
 		s.tx.effects, s.ex.locals = s.ex.effects, locals{}

@@ -287,6 +287,7 @@ func (s *Session) sendStrings(c *conn, next []sqltext.Statement) {
 
 func (s *Session) functionCall(c *conn, m message) {
 	s.ready(c)
+	s.secure()
 	s.note(c, anything)
 	s.setupTx(c, anything)
 	s.forward(c, m, step{kind: 'Q', end: true})
@@ -400,6 +401,9 @@ func (s *Session) conclude() {
 	case s.ex.tell && (s.guard == guardDone || s.guard == guardFailed): // the end of the transaction must not wait
 		s.closeGuard()
 		s.ex.tell = false
+		s.bind()
+		s.endInternal()
+		return
 	case len(s.ex.park) > 0 && !s.ex.failed:
 		s.park()
 	case s.asksForeign():
