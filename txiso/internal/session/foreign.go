@@ -30,6 +30,10 @@ func (s *Session) asksForeign() bool {
 func (s *Session) askForeign() {
 	s.ex.asked = true
 	s.settleNames()
+	for _, sql := range s.ex.locals.restoreSQL(s.hasRoles()) { // what is local is over, and not its connection's own
+		s.internalQuery(sql)
+	}
+	s.ex.locals = locals{}
 	s.keepSettings()
 	s.internalQuery(countXIDs)
 	s.steps.last().rows = func(row []byte) {

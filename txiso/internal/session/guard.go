@@ -78,7 +78,6 @@ func (s *Session) ready(c *conn) {
 	}
 	if fresh && len(s.settings.names) == 0 && s.phys.sequences == nil { // its locks tell which have moved
 		s.guard, s.first = guardClean, true
-		s.settings.guard = s.settings.of
 	}
 	switch {
 	case s.tx.owner == c:
@@ -152,6 +151,7 @@ func (s *Session) openGuard() {
 	}
 	if s.guard == guardClean {
 		s.guard = guardRunning
+		s.settings.guard = s.settings.of // what was set when it was set is the same for both, or adopt had closed it
 		return
 	}
 	s.ex.guarded = true
@@ -184,7 +184,7 @@ func (s *Session) setSavepoint() {
 // secure sets the savepoint that the first guard does without, ahead of what lasts as long as a subtransaction or is undone with one,
 // such as READ ONLY. Its release is the end of that; to return to the guard is to roll the outer transaction back all the same.
 func (s *Session) secure() {
-	if s.first && !s.saved && !s.ex.aborted && !s.tx.failed {
+	if s.first && !s.saved && s.foreign == guardNone && !s.ex.aborted && !s.tx.failed {
 		s.prepareGuards()
 		s.setSavepoint()
 	}

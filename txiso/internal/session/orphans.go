@@ -13,11 +13,13 @@ import (
 // statement outside an app transaction. Whose something is was noted with its CREATE, in a setting, because settings are
 // rolled back with what is created: what functions have created stays for the rest of the test.
 
-// noteNames is called ahead of a statement of c. Names of PREPARE are rolled back with nothing.
+// noteNames is called ahead of a statement of c. Names of PREPARE are rolled back with nothing, and CLOSE is not.
 func (c *conn) noteNames(st sqltext.Statement) {
 	switch {
 	case st.Kind == sqltext.Prepare && !slices.Contains(c.prepared, st.Name):
 		c.prepared = append(c.prepared, strings.Clone(st.Name))
+	case st.Kind == sqltext.Close:
+		c.cursors = slices.DeleteFunc(c.cursors, func(name string) bool { return st.All || name == st.Name })
 	case st.Kind == sqltext.Deallocate:
 		c.prepared = slices.DeleteFunc(c.prepared, func(name string) bool { return st.All || name == st.Name })
 	}

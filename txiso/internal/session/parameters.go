@@ -174,7 +174,10 @@ func (s *Session) granted(c *conn) {
 	}
 	c.startup = w.lasting
 	for name := range w.asked {
-		s.ddl = s.ddl || changesMeaning(name)
+		if changesMeaning(name) {
+			s.ddl = true
+			s.statements.invalidate()
+		}
 		if slices.Contains(parkable, name) {
 			s.settings.parked = append(s.settings.parked, name)
 		}

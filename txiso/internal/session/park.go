@@ -23,12 +23,12 @@ func lastsAs(setting string) string {
 // looksAtParked reports that a statement may look at settings that are parked.
 func looksAtParked(sql string) bool {
 	sql = strings.ToLower(sql)
-	return strings.Contains(sql, "_timeout") || strings.Contains(sql, "pg_settings") || strings.HasPrefix(strings.TrimSpace(sql), "show")
+	return strings.Contains(sql, "_timeout") || strings.Contains(sql, "setting") || strings.HasPrefix(strings.TrimSpace(sql), "show")
 }
 
 // unpark is called ahead of a statement of c.
 func (s *Session) unpark(c *conn, sql string) {
-	if len(s.settings.parked) == 0 || s.tx.owner == c && s.tx.failed || !looksAtParked(sql) {
+	if len(s.settings.parked) == 0 || s.ex.aborted || s.tx.owner == c && s.tx.failed || !looksAtParked(sql) {
 		return
 	}
 	s.ex.park = append(s.ex.park, s.settings.parked...)

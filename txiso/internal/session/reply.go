@@ -281,13 +281,13 @@ func (s *Session) noteTag(tag string) {
 }
 
 // changesSchema reports whether what has this tag may have changed the schema. CREATE TABLE … AS says that it selects, as SELECT … INTO
-// does.
+// does, and what calls a function or fires a trigger does not say what that does.
 func (s *Session) changesSchema(tag string) bool {
 	word, _, _ := strings.Cut(tag, " ")
 	switch word {
 	case "CREATE", "ALTER", "DROP", "DO", "CALL", "IMPORT", "REINDEX", "SECURITY", "REFRESH":
 		return true
-	case "SELECT", "EXPLAIN":
+	case "SELECT", "EXPLAIN", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY":
 		return s.ex.creates
 	}
 	return false
@@ -394,6 +394,8 @@ func (s *Session) unanswered(st step, failed bool) {
 	switch {
 	case st.kind == 'P':
 		s.notParsed(st, failed)
+	case st.kind == 0 && st.backend != nil: // a Parse that the session has answered
+		delete(st.conn.statements, st.name)
 	case st.kind == 'B' && st.conn != nil:
 		s.notBound(st)
 	case st.was != nil:

@@ -20,6 +20,8 @@ type settings struct {
 	guard *conn    // whose it had when the guard was set, and has again when that is returned to
 	renew []string // settings of the startup of the connection that spoke last, which it has reset to what they are without
 
+	keeps *conn // whose settings are being read: what the server answers is needed when it speaks again
+
 	saved    map[string]saved // at go-txdb's savepoints
 	parked   []string         // see park.go
 	meaning  bool             // some of them change what a statement means
@@ -67,6 +69,7 @@ func (s *Session) keepSettings() {
 	}
 	names := slices.Clone(s.settings.names)
 	c.settings = make(map[string]string, len(names))
+	s.settings.keeps = c
 	rows := make([]string, len(names))
 	for i, name := range names {
 		rows[i] = "('=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + literal(name) + ", true))"
@@ -76,7 +79,9 @@ func (s *Session) keepSettings() {
 		if len(row) > 0 { // NULL is a name that the backend does not know
 			c.settings[names[0]] = string(row[1:])
 		}
-		names = names[1:]
+		if names = names[1:]; len(names) == 0 && s.settings.keeps == c {
+			s.settings.keeps = nil
+		}
 	}})
 }
 

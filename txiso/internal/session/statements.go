@@ -118,11 +118,15 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte) {
 	if b != nil && named && b.prepared && !s.prepared && s.status(c) != 'E' {
 		c.remember(name, b.statement())
 		s.emitBytes(c, []byte{'1', 0, 0, 0, 4})
+		if s.ex.bound {
+			answer := s.steps.last()
+			answer.conn, answer.name, answer.backend = c, name, b
+		}
 		return
 	}
 	kind, _ := sqltext.Simple(text(rest))
 	b = &backendStatement{
-		meaning: meaningOf(text(rest)), name: s.statements.freeName(name), key: string(rest), prepared: true, lasting: named && lasts(kind),
+		meaning: meaningOf(text(rest)), name: s.statements.freeName(name), key: string(rest), prepared: true, lasting: named && lasts(kind, text(rest)),
 	}
 	s.statements.names[b.name] = b
 	c.remember(name, b.statement())
@@ -149,9 +153,24 @@ func namedByQuery(name string) bool {
 	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "stmt_")
 }
 
-// lasts reports that a statement of this kind means the same as long as the schema is the same.
-func lasts(k sqltext.Kind) bool {
-	return k == sqltext.Select || k == sqltext.Show || k == sqltext.With || k == sqltext.Write
+// lasts reports that a statement means the same as long as the schema is the same. Words like 'now' are read as a time when the
+// statement is prepared (manual 8.5.1.4).
+func lasts(k sqltext.Kind, sql string) bool {
+	if k != sqltext.Select && k != sqltext.Show && k != sqltext.With && k != sqltext.Write {
+		return false
+	}
+	for rest := sql; ; {
+		_, literal, ok := strings.Cut(rest, "'")
+		if !ok {
+			return true
+		}
+		for _, word := range [...]string{"now", "today", "tomorrow", "yesterday"} {
+			if at := strings.TrimLeft(literal, " "); len(at) >= len(word) && strings.EqualFold(at[:len(word)], word) {
+				return false
+			}
+		}
+		rest = literal
+	}
 }
 
 func (b *backendStatement) statement() *statement {
@@ -226,6 +245,9 @@ func (s *Session) notClosed(st step) {
 func (s *Session) ensure(c *conn, b *backendStatement) {
 	if b.prepared {
 		return
+	}
+	if other := s.statements.names[b.name]; other != nil && other != b { // prepared since, by another connection
+		b.name = s.statements.freeName(b.name)
 	}
 	b.prepared = true
 	s.statements.names[b.name] = b

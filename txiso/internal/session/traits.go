@@ -64,7 +64,7 @@ func meaningOf(sql string) *meaning {
 func stateOf(kind sqltext.Kind, writes bool, sql string) []sqltext.Statement {
 	switch kind {
 	case sqltext.Set, sqltext.SetSessionCharacteristics, sqltext.SetLocal, sqltext.Declare, sqltext.Savepoint, sqltext.RollbackTo,
-		sqltext.Release, sqltext.Prepare, sqltext.Deallocate:
+		sqltext.Release, sqltext.Prepare, sqltext.Deallocate, sqltext.Close:
 		return sqltext.Statements(nil, strings.Clone(sql))
 	case sqltext.DDL:
 		return append(sqltext.Statements(nil, strings.Clone(sql)), configCalls(true, sql)...)
@@ -106,7 +106,7 @@ func (s *Session) note(c *conn, t traits) {
 	s.noteForeign(t.writes)
 	s.noteWrites(t.writes)
 	s.ex.alone = s.ex.alone || t.alone
-	s.ex.creates = s.ex.creates || t.creates
+	s.ex.creates = s.ex.creates || t.creates || t.writes && s.deferred.alters
 	s.noteSnapshot(c, t.queries)
 	e := &s.ex.effects
 	if s.tx.owner == c {

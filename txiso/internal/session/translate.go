@@ -35,8 +35,8 @@ func (s *Session) translate(c *conn, msgs []byte) {
 
 // translateOne returns true when nothing more may be sent before the server has answered.
 func (s *Session) translateOne(c *conn, m message) (paused bool) {
-	if s.ex.skipping && m.kind() != 'S' {
-		return false // as the server after an error in the extended protocol (manual 55.2.3)
+	if s.ex.skipping && m.kind() != 'S' && m.kind() != 'H' {
+		return false // as the server after an error in the extended protocol (manual 55.2.3), which tells it at once
 	}
 	s.record(c, m)
 	switch m.kind() {
@@ -401,6 +401,10 @@ func (s *Session) conclude() {
 	case s.ex.tell && (s.guard == guardDone || s.guard == guardFailed): // the end of the transaction must not wait
 		s.closeGuard()
 		s.ex.tell = false
+		s.bind()
+		s.endInternal()
+		return
+	case s.settings.keeps != nil: // sent ahead of something that nobody waits for
 		s.bind()
 		s.endInternal()
 		return

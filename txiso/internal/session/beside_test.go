@@ -1,0 +1,311 @@
+package session_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// two opens two virtual connections.
+func two(t *testing.T, s *session.Session) (a, b *pgx.Conn) {
+	t.Helper()
+	for _, c := range []**pgx.Conn{&a, &b} {
+		conn, err := pgx.ConnectConfig(t.Context(), s.Config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		*c = conn
+	}
+	return a, b
+}
+
+// do executes statements, each of which may fail with a code that it begins with.
+func do(t *testing.T, c *pgx.Conn, statements ...string) {
+	t.Helper()
+	for _, sql := range statements {
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+func fail(t *testing.T, c *pgx.Conn, want, sql string) {
+	t.Helper()
+	_, err := c.Exec(t.Context(), sql)
+	expect(t, sql, code(err), want)
+}
+
+// The commit of a transaction that had used SET LOCAL read the settings of who had spoken meanwhile, and did not wait for the answer.
+func TestSettingsOutliveTheCommitOfAnother(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, b, "SET statement_timeout = '5s'")
+		do(t, a, "BEGIN", "SET LOCAL lock_timeout = '1s'")
+		do(t, b, "SELECT 1")
+		do(t, a, "COMMIT")
+		expect(t, "statement_timeout", show(t, b, "statement_timeout"), "5s")
+		expect(t, "that of the other", show(t, a, "statement_timeout"), "0")
+		do(t, a, "BEGIN", "SELECT 1")
+		do(t, b, "SET statement_timeout = '6s'")
+		fail(t, a, "25001", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+		expect(t, "statement_timeout beside a failure", show(t, b, "statement_timeout"), "6s")
+		do(t, a, "ROLLBACK")
+		expect(t, "statement_timeout behind it", show(t, b, "statement_timeout"), "6s")
+	})
+}
+
+// A transaction took over the guard behind which another connection had only read. Its rollback was taken to give back what that
+// one had set.
+func TestSettingsOutliveTheRollbackOfAnother(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, b, "SELECT 1")
+		do(t, a, "BEGIN", "INSERT INTO items VALUES (1, 'one')")
+		do(t, b, "SET work_mem = '7MB'")
+		do(t, a, "ROLLBACK")
+		expect(t, "work_mem", show(t, b, "work_mem"), "7MB")
+		expect(t, "that of the other", show(t, a, "work_mem"), "4MB")
+	})
+}
+
+// A statement that was prepared under other settings was executed as it had been understood then.
+func TestStartupParametersChangeWhatStatementsMean(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		const sql = "SELECT extract(hour FROM '2024-01-01'::timestamptz AT TIME ZONE 'UTC')::int"
+		expect(t, "midnight", value(t, db, sql), "0")
+		conn, err := connectWith(t, s, "TimeZone=Asia/Tokyo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		var hour int
+		if err := conn.QueryRow(t.Context(), sql).Scan(&hour); err != nil || hour != 15 {
+			t.Errorf("midnight in Tokyo is at %d, %v; want 15", hour, err)
+		}
+		expect(t, "midnight", value(t, db, sql), "0")
+	})
+}
+
+// What a function does to the schema is not in the tag of the statement that calls it, nor that of one that fires a trigger.
+func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
+	cfg := database(t)
+	run(t, cfg, `
+		CREATE FUNCTION widen() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE items ADD COLUMN IF NOT EXISTS more text; END';
+		CREATE FUNCTION widens() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM widen(); RETURN NULL; END';
+		CREATE TRIGGER widens AFTER INSERT ON parents EXECUTE FUNCTION widens();`)
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	columns := func(db *sql.DB) int {
+		rows, err := db.Query("SELECT * FROM items")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		names, _ := rows.Columns()
+		return len(names)
+	}
+	for _, widen := range []string{"SELECT widen()", "INSERT INTO parents VALUES (1)"} {
+		clean(t, s, func(db *sql.DB) {
+			if n := columns(db); n != 2 {
+				t.Errorf("%d columns ahead of %s, want 2", n, widen)
+			}
+		})
+		clean(t, s, func(db *sql.DB) {
+			exec(t, db, widen)
+			if n := columns(db); n != 3 {
+				t.Errorf("%d columns behind %s, want 3", n, widen)
+			}
+		})
+	}
+}
+
+// The server reads 'now' and its like when it prepares a statement, and warm statements are not prepared again.
+func TestNowInALiteralMovesFromTestToTest(t *testing.T) {
+	s := open(t, session.Options{})
+	seen := map[string]bool{}
+	for range 3 {
+		clean(t, s, func(db *sql.DB) { seen[value(t, db, "SELECT ( 'NOW'::timestamptz)::text")] = true })
+		time.Sleep(time.Millisecond)
+	}
+	if len(seen) != 3 {
+		t.Errorf("three tests have seen %d times: %v", len(seen), seen)
+	}
+}
+
+// Timeouts that are parked were looked for in the transaction that a connection believed to be in, which had failed.
+func TestAFailedTransactionMayAskForATimeout(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, b, "SET idle_in_transaction_session_timeout = '1min'")
+		do(t, a, "BEGIN")
+		fail(t, a, "22012", "SELECT 1/0")
+		do(t, b, "SELECT 1")
+		fail(t, a, "25P02", "SHOW idle_in_transaction_session_timeout")
+		do(t, a, "ROLLBACK")
+		expect(t, "timeout", show(t, b, "idle_in_transaction_session_timeout"), "1min")
+	})
+}
+
+// A table that a held cursor reads cannot be dropped, whatever its ON COMMIT says.
+func TestATemporaryTableThatACursorHolds(t *testing.T) {
+	s := open(t, session.Options{})
+	for _, on := range []string{"DROP", "DELETE ROWS"} {
+		clean(t, s, func(*sql.DB) {
+			a, _ := two(t, s)
+			do(t, a, "BEGIN", "CREATE TEMP TABLE held (id int) ON COMMIT "+on, "INSERT INTO held VALUES (1), (2)",
+				"DECLARE c CURSOR WITH HOLD FOR SELECT id FROM held", "COMMIT", "SELECT 1", "CLOSE c", "SELECT 1")
+		})
+	}
+}
+
+// What a statement outside a transaction had set for itself became its connection's own when a transaction beside it was rolled back.
+func TestALocalSettingBesideATransactionEnds(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "BEGIN", "INSERT INTO items VALUES (1, 'one')")
+		do(t, b, "SET work_mem = '7MB'", "SELECT set_config('app.u', '1', true), set_config('work_mem', '8MB', true)")
+		expect(t, "work_mem", show(t, b, "work_mem"), "7MB")
+		do(t, a, "ROLLBACK")
+		expect(t, "app.u", show(t, b, "app.u"), "")
+		expect(t, "work_mem", show(t, b, "work_mem"), "7MB")
+	})
+}
+
+// The end of a connection closed the cursor of another that had the name of one that it had closed itself.
+func TestACursorThatWasClosedIsNobodysAnyMore(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "CLOSE c", "DECLARE d CURSOR WITH HOLD FOR SELECT 1", "CLOSE ALL")
+		do(t, b, "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "DECLARE d CURSOR WITH HOLD FOR SELECT 1")
+		if err := a.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		do(t, b, "FETCH c", "FETCH d")
+	})
+}
+
+// A statement that was known already was taken to be prepared although the server would have skipped its Parse behind an error.
+func TestAParseBehindAnErrorIsSkipped(t *testing.T) {
+	s := open(t, session.Options{})
+	parse := &pgproto3.Parse{Name: "stmtcache_1", Query: "SELECT count(*) FROM items"}
+	for range 2 { // the second knows it
+		clean(t, s, func(*sql.DB) {
+			w := dial(t, s)
+			defer w.conn.Close()
+			for i, messages := range [][]pgproto3.FrontendMessage{{&pgproto3.Parse{Query: "selec"}, parse}, {parse}, {parse}} {
+				for _, m := range messages {
+					w.frontend.Send(m)
+				}
+				w.frontend.SendSync(&pgproto3.Sync{})
+				if err := w.frontend.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				var failed string
+				for {
+					msg, err := w.frontend.Receive()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if e, ok := msg.(*pgproto3.ErrorResponse); ok {
+						failed = e.Code
+					}
+					if _, ok := msg.(*pgproto3.ReadyForQuery); ok {
+						break
+					}
+				}
+				expect(t, "error", failed, []string{"42601", "", "42P05"}[i])
+			}
+		})
+	}
+}
+
+// A connection that had to prepare its statement again took the name of another's on the server, which then executed that.
+func TestStatementsOfOneNameOutliveDeallocateAll(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		a, b := two(t, s)
+		query := func(c *pgx.Conn, want int) {
+			t.Helper()
+			var n int
+			if err := c.QueryRow(t.Context(), "own").Scan(&n); err != nil || n != want {
+				t.Errorf("%d, %v; want %d", n, err, want)
+			}
+		}
+		if _, err := a.Prepare(t.Context(), "own", "SELECT 1"); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "DEALLOCATE ALL")
+		if _, err := b.Prepare(t.Context(), "own", "SELECT 2"); err != nil {
+			t.Fatal(err)
+		}
+		query(a, 1)
+		query(b, 2)
+		query(a, 1)
+	})
+}
+
+// The guard's savepoint was set inside that of a statement on another connection, and gone with it.
+func TestAGuardIsNotSecuredInsideAnother(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		if _, err := a.PgConn().Exec(t.Context(), "SELECT 1; BEGIN").ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+		do(t, b, "SET x.y = 1")
+		do(t, a, "COMMIT", "INSERT INTO items VALUES (1, 'one')", "INSERT INTO items VALUES (2, 'two')")
+		expect(t, "x.y", show(t, b, "x.y"), "1")
+	})
+}
+
+// An error of the session's own was told with the Sync that follows, which does not come from who waits for the error.
+func TestAFlushIsAnsweredBehindAnError(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		w := dial(t, s)
+		defer w.conn.Close()
+		if err := w.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		w.frontend.SendParse(&pgproto3.Parse{Query: "LOCK TABLE items"})
+		w.frontend.SendBind(&pgproto3.Bind{})
+		w.frontend.SendExecute(&pgproto3.Execute{})
+		w.frontend.Send(&pgproto3.Flush{})
+		if err := w.frontend.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			msg, err := w.frontend.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e, ok := msg.(*pgproto3.ErrorResponse); ok {
+				expect(t, "error", e.Code, "25P01")
+				break
+			}
+		}
+		w.frontend.SendSync(&pgproto3.Sync{})
+		if err := w.frontend.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if kind := w.receive(); kind != 'Z' {
+			t.Errorf("%c behind the Sync, want Z", kind)
+		}
+	})
+}
