@@ -298,6 +298,11 @@ func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 	}
 }
 
+// restoresModes reports that a statement ends the modes that were set behind a savepoint: what follows has to be told them again.
+func restoresModes(st sqltext.Statement) bool {
+	return st.Kind == sqltext.RollbackTo || st.Kind == sqltext.Release
+}
+
 // nested reports that c is behind a savepoint of its app transaction.
 func (s *Session) nested(c *conn) bool { return s.tx.owner == c && len(s.tx.savepoints) > 0 }
 

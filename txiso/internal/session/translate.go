@@ -260,7 +260,7 @@ func (s *Session) continueStrings(c *conn) {
 			continue
 		}
 		n := 1 // what is noted ahead of a SET must be behind the savepoint that takes both back, and not ahead of a RESET ALL
-		for n < len(q.statements) && !resetsAll(st) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
+		for n < len(q.statements) && !resetsAll(st) && !restoresModes(st) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
 			n++
 		}
 		s.sendStrings(c, q.statements[:n])
