@@ -101,6 +101,7 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 	cfg := database(t)
 	run(t, cfg, `
 		CREATE FUNCTION widen() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE items ADD COLUMN IF NOT EXISTS more text; END';
+		CREATE FUNCTION calls() RETURNS text LANGUAGE plpgsql AS 'DECLARE i items.id%TYPE; BEGIN PERFORM widen(); RETURN i; END';
 		CREATE FUNCTION widens() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM widen(); RETURN NULL; END';
 		CREATE TRIGGER widens AFTER INSERT ON parents EXECUTE FUNCTION widens();`)
 	s, err := session.Open(t.Context(), cfg, session.Options{})
@@ -117,7 +118,7 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 		names, _ := rows.Columns()
 		return len(names)
 	}
-	for _, widen := range []string{"SELECT widen()", "INSERT INTO parents VALUES (1)"} {
+	for _, widen := range []string{"SELECT widen()", "SELECT Calls()", "INSERT INTO parents VALUES (1)"} {
 		clean(t, s, func(db *sql.DB) {
 			if n := columns(db); n != 2 {
 				t.Errorf("%d columns ahead of %s, want 2", n, widen)
@@ -130,6 +131,14 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 			}
 		})
 	}
+	clean(t, s, func(db *sql.DB) { // what may change the schema does not, and functions cannot be changed here
+		exec(t, db, "BEGIN READ ONLY")
+		exec(t, db, "WITH x AS (SELECT 1) SELECT * FROM x")
+		exec(t, db, "SELECT 'widen'::text, pg_catalog.set_config('x.y', '1', true)")
+		exec(t, db, "SELECT id INTO TEMP here FROM items")
+		exec(t, db, "COMMIT")
+		expect(t, "rows", value(t, db, "SELECT count(*) FROM here"), "0")
+	})
 }
 
 // The server reads 'now' and its like when it prepares a statement, and warm statements are not prepared again.
@@ -306,6 +315,68 @@ func TestAFlushIsAnsweredBehindAnError(t *testing.T) {
 		}
 		if kind := w.receive(); kind != 'Z' {
 			t.Errorf("%c behind the Sync, want Z", kind)
+		}
+	})
+}
+
+// A pipeline whose connection is closed ahead of its Sync was committed.
+func TestAPipelineWithoutItsSyncIsUndone(t *testing.T) {
+	s := open(t, session.Options{})
+	for _, flush := range []bool{true, false} {
+		clean(t, s, func(db *sql.DB) {
+			a, _ := two(t, s)
+			pipeline := a.PgConn().StartPipeline(t.Context())
+			pipeline.SendQueryParams("INSERT INTO items VALUES (1, 'one')", nil, nil, nil, nil)
+			if flush {
+				pipeline.SendFlushRequest()
+			}
+			if err := pipeline.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if flush {
+				if _, err := pipeline.GetResults(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = pipeline.Close()
+			_ = a.Close(t.Context())
+			expect(t, "items", value(t, db, countItems), "0")
+		})
+	}
+}
+
+// Clients that set a write deadline for each write do not take it back. A statement that had waited for its turn longer than that was
+// never sent.
+func TestAWriteDeadlineIsThatOfTheWrite(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, _ := two(t, s)
+		do(t, a, "BEGIN", "SELECT 1")
+		w := dial(t, s)
+		defer w.conn.Close()
+		if err := w.conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan string)
+		go func() {
+			w.send(&queryMessage{"BEGIN; SELECT 1"})
+			var kinds []byte
+			for kind := w.receive(); kind != 0; kind = w.receive() {
+				if kinds = append(kinds, kind); kind == 'Z' {
+					break
+				}
+			}
+			answered <- string(kinds)
+		}()
+		time.Sleep(300 * time.Millisecond)
+		do(t, a, "COMMIT")
+		select {
+		case kinds := <-answered:
+			expect(t, "first and last", kinds[:1]+kinds[len(kinds)-1:], "CZ")
+		case <-time.After(20 * time.Second):
+			t.Error("it was never answered")
+			w.conn.Close()
+			<-answered
 		}
 	})
 }

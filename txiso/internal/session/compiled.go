@@ -1,6 +1,10 @@
 package session
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
+)
 
 // A function of PL/pgSQL is compiled when a connection calls it first, and then the types of its variables are looked up (manual 43.11.2):
 // one of %TYPE has that of the column as it was, and goes on having it, whatever becomes of the column, until the function itself is
@@ -9,9 +13,9 @@ import "strings"
 // and so does the next test, for which they are again what they were.
 
 // recompile is sent behind the first change of the schema, and the first behind a rollback, unless the functions are those of other
-// tests, too, which would wait for this one. Who calls a function between two changes has it stale where he would on his own database.
+// tests, too, which would wait for this one, or the transaction is read-only, which only what is temporary can be changed in. Who calls a function between two changes has it stale where he would on his own database.
 func (s *Session) recompile() {
-	if s.altered && !s.recompiled && s.phys.deferred.compiled && !s.opts.Shared {
+	if s.altered && !s.recompiled && s.phys.deferred.compiled && !s.opts.Shared && s.modes(s.owner).Access != sqltext.ReadOnly {
 		s.altered, s.recompiled = false, true
 		s.internalQuery(unhindered("DO " + literal(changeFunctions)))
 	}

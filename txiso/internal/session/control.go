@@ -238,7 +238,7 @@ func (s *Session) sendRollback() {
 	st := step{drop: true}
 	sql := "ROLLBACK;" + unlockSQL + ";" + discardSQL
 	if s.resets() {
-		if s.aborted { // nothing else can run there
+		if s.aborted || s.guard == guardFailed { // nothing else can run there, if the server has failed it
 			s.returnToGuard()
 		}
 		st.rows, sql = s.phys.sequences.note, listMoved+";"+sql

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -11,7 +12,8 @@ type deferredConstraints struct {
 	others   bool     // there are deferrable ones that are initially immediate
 	distrust bool     // what looks like reading may write
 	cursors  bool     // there are functions that may open some
-	alters   bool     // there are functions that may change the schema
+	altering []string // the names of functions that may change the schema
+	triggers bool     // some of triggers may
 	compiled bool     // there are functions with variables, see compiled.go
 	changed  bool     // since the statement that restores the modes was prepared
 }
@@ -20,8 +22,10 @@ type deferredConstraints struct {
 // Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
 // of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
 // belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either, nor a view of a
-// sequence, which may be that of a nextval. A tells that there are functions that change the schema, C that there are some that
-// open cursors, P that there are some with variables. Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
+// sequence, which may be that of a nextval. A and the name of one tell that a
+// function may change the schema by itself or by one that it calls, T that one of triggers may; C that there are functions that open
+// cursors, P that there are some with variables. Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial
+// Data"): PostgreSQL's own.
 const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
 	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE ` +
@@ -31,7 +35,9 @@ const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.n
 	`OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 ` +
 	`AND p.provolatile = 'v' AND p.prokind <> 'p' AND l.lanname NOT IN ('c', 'internal') ` +
 	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)) ` +
-	`UNION ALL SELECT 'A' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384 AND prosrc ~* '\m(create|alter|drop)\s+\w') ` +
+	`UNION ALL SELECT CASE WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN 'T' ELSE 'A' || lower(p.proname) END FROM pg_catalog.pg_proc p ` +
+	`WHERE p.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_proc q WHERE q.oid >= 16384 AND q.prosrc ~* '\m(create|alter|drop)\s+\w' ` +
+	`AND (q.oid = p.oid OR position(lower(q.proname) IN lower(p.prosrc)) > 0)) ` +
 	`UNION ALL SELECT 'C' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384 AND prosrc ~* '\mopen\M' AND (prosrc ILIKE '%cursor%' ` +
 	`OR 'pg_catalog.refcursor'::regtype = ANY (coalesce(proallargtypes, proargtypes::pg_catalog.oid[]) || prorettype))) ` +
 	`UNION ALL SELECT 'P' WHERE EXISTS (SELECT ` + fromFunctionsWithVariables + `)`
@@ -41,7 +47,9 @@ func (d *deferredConstraints) add(row []byte) {
 	case 'V':
 		d.distrust = true
 	case 'A':
-		d.alters = true
+		d.altering = append(d.altering, string(row[1:]))
+	case 'T':
+		d.triggers = true
 	case 'C':
 		d.cursors = true
 	case 'P':
@@ -63,6 +71,15 @@ func (s *Session) noteWrites(writes bool) {
 	s.touched = s.touched || may
 	s.ex.wrote = s.ex.wrote || writes
 	s.ex.writes = s.ex.writes || may
+}
+
+// mayAlter reports that a statement may change the schema although it is no DDL: by what it calls, or what it fires.
+func (d *deferredConstraints) mayAlter(t traits, sql string) bool {
+	if !t.writes || len(d.altering) == 0 && !d.triggers {
+		return false
+	}
+	sql = strings.ToLower(sql)
+	return d.triggers && t.data || slices.ContainsFunc(d.altering, func(name string) bool { return strings.Contains(sql, name) })
 }
 
 // suspects reports that a statement may change data whatever it looks like.

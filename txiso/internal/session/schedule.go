@@ -146,7 +146,7 @@ func (s *Session) progress(c *conn) {
 	switch {
 	case s.readable(c):
 	case s.due():
-		s.flushAside(c)
+		s.flushAside()
 	case wants && s.owner != nil && s.reader == nil && !s.idling(c):
 		s.pump(c)
 	default:
@@ -203,10 +203,10 @@ func (s *Session) pump(c *conn) (n int) {
 // not run on the goroutine that reads them.
 const largeWrite = 32 << 10
 
-// flushAside is flush for a goroutine that is about to read.
-func (s *Session) flushAside(c *conn) {
+// flushAside is flush for a goroutine that is about to read: the write deadline of its connection may be that of a write long ago.
+func (s *Session) flushAside() {
 	if len(s.wbuf) < largeWrite {
-		s.flush(c)
+		s.flush(s.control.conn)
 		return
 	}
 	s.writing = true
@@ -351,6 +351,7 @@ func (s *Session) leave(c *conn) {
 		s.endCopyIn()
 		if s.ex.open && !s.ex.copyIn && !s.ex.paused { // the Sync it still owes
 			s.ex.open = false
+			s.ex.failed = true // what was not ended with it is undone, as by a server
 			s.sync(c)
 		}
 		s.wakeAll()

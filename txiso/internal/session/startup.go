@@ -261,7 +261,7 @@ func (s *Session) cancelRunning() {
 	}
 	s.wakeAll()
 	if s.due() {
-		s.flushAside(s.control.conn) // who reads waits for it
+		s.flushAside() // who reads waits for it
 	}
 }
 

@@ -90,6 +90,7 @@ func (s *Session) announce(c *conn, t traits, state []sqltext.Statement, sql str
 		s.secure()
 	}
 	s.note(c, t)
+	s.ex.creates = s.ex.creates || s.deferred.mayAlter(t, sql)
 	s.setupTx(c, t)
 	s.noteState(c, state)
 	s.unpark(c, sql)
@@ -106,7 +107,7 @@ func (s *Session) note(c *conn, t traits) {
 	s.noteForeign(t.writes)
 	s.noteWrites(t.writes)
 	s.ex.alone = s.ex.alone || t.alone
-	s.ex.creates = s.ex.creates || t.creates || t.writes && s.deferred.alters
+	s.ex.creates = s.ex.creates || t.creates
 	s.noteSnapshot(c, t.queries)
 	e := &s.ex.effects
 	if s.tx.owner == c {

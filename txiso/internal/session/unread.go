@@ -37,7 +37,7 @@ func (s *Session) readAhead() {
 	helper := &conn{s: s}
 	for s.err == nil && s.owner != nil && s.reader == nil && len(s.owner.in)-s.owner.inStart < maxUnread {
 		if s.due() {
-			s.flushAside(helper)
+			s.flushAside()
 			continue
 		}
 		helper.readDeadline = time.Now().Add(time.Millisecond)
