@@ -26,7 +26,7 @@ func two(t *testing.T, s *session.Session) (a, b *pgx.Conn) {
 	return a, b
 }
 
-// do executes statements, each of which may fail with a code that it begins with.
+// do executes statements that must succeed.
 func do(t *testing.T, c *pgx.Conn, statements ...string) {
 	t.Helper()
 	for _, sql := range statements {
@@ -36,6 +36,7 @@ func do(t *testing.T, c *pgx.Conn, statements ...string) {
 	}
 }
 
+// fail executes a statement that must fail with a code.
 func fail(t *testing.T, c *pgx.Conn, want, sql string) {
 	t.Helper()
 	_, err := c.Exec(t.Context(), sql)

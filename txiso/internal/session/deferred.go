@@ -22,11 +22,12 @@ type deferredConstraints struct {
 // Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
 // of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
 // belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either, nor a view of a
-// sequence, which may be that of a nextval. A and the name of one tell that a
-// function may change the schema by itself or by one that it calls, T that one of triggers may; C that there are functions that open
-// cursors, P that there are some with variables. Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial
-// Data"): PostgreSQL's own.
-const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
+// sequence, which may be that of a nextval. A and its name tell that a function may change the schema, by itself or by one that
+// it calls, T that one of triggers may; C that there are functions that open cursors, P that there are some with variables.
+// Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
+const listDeferrable = `WITH altering AS MATERIALIZED (SELECT oid, lower(proname) AS name FROM pg_catalog.pg_proc ` +
+	`WHERE oid >= 16384 AND prosrc ~* '\m(create|alter|drop)\s+\w') ` +
+	`SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
 	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE ` +
 	`classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass) ` +
@@ -36,8 +37,7 @@ const listDeferrable = `SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.n
 	`AND p.provolatile = 'v' AND p.prokind <> 'p' AND l.lanname NOT IN ('c', 'internal') ` +
 	`AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)) ` +
 	`UNION ALL SELECT CASE WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN 'T' ELSE 'A' || lower(p.proname) END FROM pg_catalog.pg_proc p ` +
-	`WHERE p.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_proc q WHERE q.oid >= 16384 AND q.prosrc ~* '\m(create|alter|drop)\s+\w' ` +
-	`AND (q.oid = p.oid OR position(lower(q.proname) IN lower(p.prosrc)) > 0)) ` +
+	`WHERE p.oid >= 16384 AND EXISTS (SELECT FROM altering q WHERE q.oid = p.oid OR position(q.name IN lower(p.prosrc)) > 0) ` +
 	`UNION ALL SELECT 'C' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384 AND prosrc ~* '\mopen\M' AND (prosrc ILIKE '%cursor%' ` +
 	`OR 'pg_catalog.refcursor'::regtype = ANY (coalesce(proallargtypes, proargtypes::pg_catalog.oid[]) || prorettype))) ` +
 	`UNION ALL SELECT 'P' WHERE EXISTS (SELECT ` + fromFunctionsWithVariables + `)`
