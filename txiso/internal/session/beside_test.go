@@ -359,16 +359,7 @@ func TestAWriteDeadlineIsThatOfTheWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		answered := make(chan string)
-		go func() {
-			w.send(&queryMessage{"BEGIN; SELECT 1"})
-			var kinds []byte
-			for kind := w.receive(); kind != 0; kind = w.receive() {
-				if kinds = append(kinds, kind); kind == 'Z' {
-					break
-				}
-			}
-			answered <- string(kinds)
-		}()
+		go func() { answered <- w.answers("BEGIN; SELECT 1") }()
 		time.Sleep(300 * time.Millisecond)
 		do(t, a, "COMMIT")
 		select {

@@ -13,7 +13,8 @@ import (
 // and so does the next test, for which they are again what they were.
 
 // recompile is sent behind the first change of the schema, and the first behind a rollback, unless the functions are those of other
-// tests, too, which would wait for this one, or the transaction is read-only, which only what is temporary can be changed in. Who calls a function between two changes has it stale where he would on his own database.
+// tests, too, which would wait for this one, or the transaction is read-only, which only what is temporary can be changed in. Who
+// calls a function between two changes has it stale where he would on his own database.
 func (s *Session) recompile() {
 	if s.altered && !s.recompiled && s.phys.deferred.compiled && !s.opts.Shared && s.modes(s.owner).Access != sqltext.ReadOnly {
 		s.altered, s.recompiled = false, true

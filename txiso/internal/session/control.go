@@ -236,9 +236,10 @@ func (s *Session) sendReset() {
 
 func (s *Session) sendRollback() {
 	st := step{drop: true}
+	failed := s.aborted || s.guard == guardFailed // or the server has not told yet
 	sql := "ROLLBACK;" + unlockSQL + ";" + discardSQL
 	if s.resets() {
-		if s.aborted || s.guard == guardFailed { // nothing else can run there, if the server has failed it
+		if failed { // nothing else can run there
 			s.returnToGuard()
 		}
 		st.rows, sql = s.phys.sequences.note, listMoved+";"+sql
@@ -252,8 +253,8 @@ func (s *Session) sendRollback() {
 	if st.rows != nil {
 		s.runStep(s.names.moved, st)
 	}
-	names := []string{s.names.unlock, s.names.discard, s.names.end}       // in one transaction
-	if s.guard == guardFailed || s.aborted || len(s.settings.names) > 0 { // which runs nothing any more, or under a statement_timeout of the test's
+	names := []string{s.names.unlock, s.names.discard, s.names.end} // in one transaction
+	if failed || len(s.settings.names) > 0 {                        // which runs nothing any more, or under a statement_timeout of the test's
 		names = []string{s.names.end, s.names.unlock, s.names.discard}
 	}
 	for _, name := range names {

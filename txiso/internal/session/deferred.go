@@ -174,7 +174,9 @@ func (s *Session) listed(c *conn) {
 	s.endInternal()
 }
 
+// endInternal waits for the answers to what the session has sent by itself.
 func (s *Session) endInternal() {
+	s.bind()
 	s.wbuf = append(s.wbuf, syncMessage...)
 	s.push(step{kind: 'S', drop: true, end: true})
 }

@@ -155,25 +155,23 @@ func (s *Session) openGuard() {
 		return
 	}
 	s.ex.guarded = true
-	switch s.guard {
-	case guardNone:
-		s.prepareGuards()
-		s.setSavepoint()
-		s.settings.guard = s.settings.of
-	case guardDone:
-		s.prepareGuards()
+	if s.guard == guardFailed {
+		s.returnToGuard()
+		s.guard = guardRunning
+		return
+	}
+	s.prepareGuards()
+	if s.guard == guardDone {
 		s.runCleanup()
 		if s.saved {
 			s.run(s.names.release)
 		}
 		s.commitTemporary()
 		s.first = false
-		s.setSavepoint()
-		s.settings.guard = s.settings.of
-	case guardFailed:
-		s.returnToGuard()
 	}
+	s.setSavepoint()
 	s.guard = guardRunning
+	s.settings.guard = s.settings.of
 }
 
 func (s *Session) setSavepoint() {

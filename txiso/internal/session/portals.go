@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
 // Portals belong to a connection and end with its transaction (manual 55.2.3). The server has them in the outer transaction, so
@@ -222,7 +220,7 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 	default:
 		if p != nil && !p.ran {
 			s.warnOutside(c, p.stmt.st)
-			s.noteSavepoints(c, []sqltext.Statement{p.stmt.st})
+			s.noteSavepoint(c, p.stmt.st)
 			p.ran = mayControl(p.stmt.st.Kind) && s.status(c) != 'E' // a second time the server refuses it
 			s.noteSnapshot(c, p.stmt.queries)
 		}

@@ -309,17 +309,13 @@ func TestStartupParametersOutliveAFailure(t *testing.T) {
 	s := open(t, session.Options{})
 	clean(t, s, func(db *sql.DB) {
 		for range 2 { // the second is granted what is known already
-			cfg := s.Config().Copy()
-			cfg.RuntimeParams["TimeZone"] = "Asia/Tokyo"
-			cfg.RuntimeParams["search_path"] = "pg_catalog"
-			conn, err := pgx.ConnectConfig(t.Context(), cfg)
+			conn, err := connectWith(t, s, "TimeZone=Asia/Tokyo", "search_path=pg_catalog")
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close(t.Context())
 			for range 2 {
-				_, err = conn.Exec(t.Context(), "SELECT 1/0")
-				expect(t, "error", code(err), "22012")
+				fail(t, conn, "22012", "SELECT 1/0")
 				expect(t, "TimeZone", show(t, conn, "TimeZone"), "Asia/Tokyo")
 				expect(t, "search_path", show(t, conn, "search_path"), "pg_catalog")
 				expect(t, "TimeZone of another connection", value(t, db, "SHOW TimeZone"), "UTC")

@@ -96,6 +96,9 @@ func (s *Session) parse(c *conn, m message) {
 
 // noteParse notes that the server reads a statement of c.
 func (s *Session) noteParse(c *conn, sql string) {
+	if s.modes(c).queried {
+		return
+	}
 	kind, _ := sqltext.Simple(sql)
 	s.noteSnapshot(c, queriesWhenParsed(kind))
 }

@@ -86,7 +86,7 @@ func sets(k sqltext.Kind) bool { return k == sqltext.Set || k == sqltext.SetSess
 // announce does what is due ahead of statements of c that are sent on: t are their traits, state is what they do to the state
 // of the session, sql is their text.
 func (s *Session) announce(c *conn, t traits, state []sqltext.Statement, sql string) {
-	if s.first && (len(state) > 0 || t.blocks || s.ex.behind == transaction || s.deferred.suspects() || mayChangeModes(sql)) {
+	if s.first && !s.saved && (len(state) > 0 || t.blocks || s.ex.behind == transaction || s.deferred.suspects() || mayChangeModes(sql)) {
 		s.secure()
 	}
 	s.note(c, t)

@@ -344,7 +344,6 @@ func (s *Session) opDone() {
 func (s *Session) cancelRest() {
 	s.ex.held = nil
 	s.emitError(s.owner, pgError("57014", "canceling statement due to user request"))
-	s.bind()
 	s.endInternal()
 }
 
@@ -401,11 +400,9 @@ func (s *Session) conclude() {
 	case s.ex.tell && (s.guard == guardDone || s.guard == guardFailed): // the end of the transaction must not wait
 		s.closeGuard()
 		s.ex.tell = false
-		s.bind()
 		s.endInternal()
 		return
 	case s.settings.keeps != nil: // sent ahead of something that nobody waits for
-		s.bind()
 		s.endInternal()
 		return
 	case len(s.ex.park) > 0 && !s.ex.failed:
