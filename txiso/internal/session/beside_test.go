@@ -372,3 +372,22 @@ func TestAWriteDeadlineIsThatOfTheWrite(t *testing.T) {
 		}
 	})
 }
+
+// After a DEALLOCATE the session takes nothing for prepared, but the server knows the other names as before.
+func TestDeallocateLeavesTheOtherNames(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		known := func(c *pgx.Conn) (name string) {
+			t.Helper()
+			if err := c.QueryRow(t.Context(), "SELECT 'item ' || $1::text", "1").Scan(&name); err != nil {
+				t.Error(err)
+			}
+			return name
+		}
+		known(a)
+		do(t, a, "PREPARE p AS SELECT 1", "DEALLOCATE p")
+		expect(t, "the other's", known(b), "item 1")
+		expect(t, "its own", known(a), "item 1")
+	})
+}

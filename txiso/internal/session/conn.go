@@ -138,6 +138,7 @@ func (c *conn) close(why error) {
 	c.closed = why
 	c.s.leave(c)
 	c.leavePortals()
+	c.leaveStatements()
 	c.orphan()
 	c.s.interrupt(c)
 	delete(c.s.conns, c.id)

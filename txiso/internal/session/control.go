@@ -231,7 +231,7 @@ func (s *Session) sendReset() {
 	s.ddl, s.altered, s.recompiled, s.prepared, s.temporary = false, false, false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()
-	s.portals, s.orphans = serverPortals{}, nil
+	s.portals, s.orphans, s.statements.due = serverPortals{}, nil, nil
 }
 
 func (s *Session) sendRollback() {

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/rand"
 	"fmt"
+	"strconv"
 )
 
 // guardState is what the server knows of a guard: the savepoint around an exchange outside any app transaction, which an
@@ -32,6 +33,7 @@ type guardNames struct {
 	moved                  string // sequences
 	check, restore         string // of deferred constraints
 	aside                  string // of what is sent aside
+	unnamed                string // what the unnamed statements' names begin with
 	prepared               bool   // the server knows the statements
 }
 
@@ -53,14 +55,20 @@ func newGuardNames() guardNames {
 		check:    name + "_chk",
 		restore:  name + "_res",
 		aside:    name + "_aside",
+		unnamed:  name + "_",
 	}
+}
+
+// unnamedOf is the name of c's unnamed statement on the server.
+func (n *guardNames) unnamedOf(c *conn) string {
+	return n.unnamed + strconv.FormatUint(uint64(c.id), 10)
 }
 
 // ready appends what has to run on the server ahead of c's next statement: go-txdb's BEGIN, the end of the previous guard,
 // the new one. It costs no round trip, because it travels with the statement and nobody waits for its answers.
 //
 // The guard is set by prepared statements rather than by a Query, because a Query would make the server send its answers
-// early, which costs a system call on both sides, and would drop the unnamed statement of the client.
+// early, which costs a system call on both sides, and would drop the unnamed portal of the client.
 func (s *Session) ready(c *conn) {
 	fresh := s.openOuter()
 	if s.ex.behind != nothing {
@@ -71,6 +79,7 @@ func (s *Session) ready(c *conn) {
 	}
 	s.closeForeign()
 	s.closePortals()
+	s.closeStatements()
 	s.dropOrphans()
 	s.modes(c) // of who spoke last: the server has not told yet what it will
 	if s.settings.of != c || s.settings.renew != nil {
@@ -124,7 +133,7 @@ func (s *Session) sendFailure() {
 		return
 	}
 	s.prepareGuards()
-	s.runStep(s.names.fail, step{drop: true, fails: true}) // the client's unnamed statement stays
+	s.runStep(s.names.fail, step{drop: true, fails: true}) // the client's unnamed portal stays
 }
 
 func (s *Session) queryFailure() {
@@ -356,7 +365,7 @@ func (s *Session) internalQuery(sql string) {
 }
 
 // aside sends a statement of the session's own between those of an exchange, and nobody is told its answers. In the extended protocol
-// it leaves the client's unnamed statement and portal alone, which a Query would take away.
+// it leaves the client's unnamed portal alone, which a Query would take away.
 func (s *Session) aside(sql string) { s.asideRows(sql, nil) }
 
 // asideRows is aside for a statement whose rows are wanted.
@@ -397,8 +406,5 @@ func withoutRole(sql string) string {
 		sql + ";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)"
 }
 
-// forgetUnnamed is called for every Query: the server drops its unnamed statement and portal.
-func (s *Session) forgetUnnamed() {
-	s.statements.unnamed = nil
-	s.portals.unnamed = nil
-}
+// forgetUnnamed is called for every Query: the server drops its unnamed portal.
+func (s *Session) forgetUnnamed() { s.portals.unnamed = nil }

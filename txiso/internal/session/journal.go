@@ -121,19 +121,13 @@ func (s *Session) record(c *conn, m message) {
 // told returns a statement's text, up to a zero byte, and the types of its parameters if they are known. Neither is copied,
 // neither ever changes.
 func (st *statement) told() (sql string, types []byte) {
-	switch {
-	case st == nil:
+	if st == nil {
 		return "", nil
-	case st.backend != nil:
-		if d := message(st.backend.describe); len(d) > 5 && d.kind() == 't' {
-			types = d.body()
-		}
-		return st.backend.key, types
-	case st.parse != nil:
-		_, rest, _ := bytes.Cut(message(st.parse).body(), []byte{0})
-		return text(rest), st.types
 	}
-	return st.text, nil
+	if d := message(st.backend.describe); len(d) > 5 && d.kind() == 't' {
+		types = d.body()
+	}
+	return st.backend.key, types
 }
 
 // execute notes that the statement that was bound last is executed, or executed again.

@@ -266,11 +266,6 @@ func (s *Session) bindMessage(c *conn, m message) {
 	if !s.controls(c, stmt.st) {
 		s.announce(c, stmt.bound(), stmt.state, stmt.query())
 	}
-	if stmt.backend == nil {
-		s.ensureUnnamed(c)
-		s.sendBind(c, portal, rest, stmt, step{kind: 'B'})
-		return
-	}
 	s.ensure(c, stmt.backend)
 	s.sendBind(c, portal, rest, stmt, step{kind: 'B'}.as(name, stmt.backend.name))
 }
@@ -303,11 +298,8 @@ func (s *Session) sendBind(c *conn, portal, rest []byte, stmt *statement, st ste
 	if len(portal) > 0 {
 		s.closeUnnamed()
 	}
-	name, server := "", s.bound(c, portal, stmt)
-	if stmt.backend != nil {
-		name = stmt.backend.name
-	}
+	server := s.bound(c, portal, stmt)
 	s.bind()
-	s.wbuf = appendBind(s.wbuf, server, name, rest)
+	s.wbuf = appendBind(s.wbuf, server, stmt.backend.name, rest)
 	s.push(st)
 }

@@ -33,8 +33,6 @@ type step struct {
 	name    string            // of the statement or portal
 	server  string            // the server's name for it, of a Bind, Describe, Execute or Close that uses another
 	backend *backendStatement // of a Parse, Close or Describe
-	unnamed *statement        // of a Describe
-	kept    bool              // of a Parse: the server's unnamed statement was the connection's before
 	was     *statement        // of a Parse of an unnamed statement, or a Close: what the name stood for
 	binds   string            // of a Bind: the portal's name
 	had     portal            // of a Bind: what that stood for
@@ -259,12 +257,13 @@ func (s *Session) deliverHeld() {
 // noteTag watches for statements that change what the session remembers about the server.
 func (s *Session) noteTag(tag string) {
 	switch tag {
-	case "DEALLOCATE", "DEALLOCATE ALL":
+	case "DEALLOCATE":
+		s.statements.doubt()
+		s.names.prepared = false
+	case "DEALLOCATE ALL":
 		s.statements.forget()
 		s.names.prepared = false
-		if tag == "DEALLOCATE ALL" {
-			s.owner.statements = nil
-		}
+		s.owner.statements = nil
 	case "PREPARE":
 		s.prepared = true
 		s.prepares++
@@ -313,9 +312,6 @@ func (s *Session) described(st *step, m message) {
 			st.backend.describe = nil
 		}
 		st.backend.describe = append(st.backend.describe, m...)
-	}
-	if st.unnamed != nil && m.kind() == 't' {
-		st.unnamed.types = bytes.Clone(m.body())
 	}
 	s.deliverHeld()
 	s.deliver(m)
@@ -398,7 +394,7 @@ func (s *Session) unanswered(st step, failed bool) {
 		delete(st.conn.statements, st.name)
 	case st.kind == 'B' && st.conn != nil:
 		s.notBound(st)
-	case st.was != nil:
+	case st.was != nil, st.kind == 'C' && st.backend != nil:
 		s.notClosed(st)
 	}
 }

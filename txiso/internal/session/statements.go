@@ -13,9 +13,7 @@ import (
 // statement is a prepared statement as one virtual connection sees it.
 type statement struct {
 	*meaning
-	backend *backendStatement // nil for the unnamed statement
-	parse   []byte            // the Parse message of an unnamed statement
-	types   []byte            // the body of its ParameterDescription, once known
+	backend *backendStatement
 }
 
 // backendStatement is a prepared statement on the server. The virtual connections share them, and they outlive the
@@ -31,10 +29,10 @@ type backendStatement struct {
 
 // statementCache knows what is prepared on the server.
 type statementCache struct {
-	byKey   map[string]*backendStatement // what may be used for a new Parse
-	names   map[string]*backendStatement // every name the server knows
-	made    int
-	unnamed *conn // whose unnamed statement the server has
+	byKey map[string]*backendStatement // what may be used for a new Parse
+	names map[string]*backendStatement // every name the server knows
+	due   []string                     // names that are to be closed
+	made  int
 }
 
 // maxStatements bounds what a session keeps prepared beyond a test.
@@ -44,10 +42,16 @@ func (k *statementCache) init() { k.forget() }
 
 // forget is called when the server has forgotten all prepared statements, or will have.
 func (k *statementCache) forget() {
+	k.doubt()
+	*k = statementCache{byKey: make(map[string]*backendStatement), names: make(map[string]*backendStatement), made: k.made}
+}
+
+// doubt is called when the server may have forgotten any of the statements. The names stay taken until they are prepared anew.
+func (k *statementCache) doubt() {
 	for _, b := range k.names {
 		b.prepared = false
 	}
-	*k = statementCache{byKey: make(map[string]*backendStatement), names: make(map[string]*backendStatement), made: k.made}
+	k.invalidate()
 }
 
 // invalidate is called when the schema has changed: descriptions may be wrong, so that statements must be parsed anew.
@@ -86,12 +90,24 @@ func (s *Session) parse(c *conn, m message) {
 		s.parseNamed(c, string(name), rest)
 		return
 	}
+	s.parseUnnamed(c, rest)
+}
+
+// parseUnnamed prepares c's unnamed statement. It has a name on the server, where another connection's would take its place: in a
+// failed transaction it could not be prepared again.
+func (s *Session) parseUnnamed(c *conn, rest []byte) {
 	s.ready(c)
+	s.bind()
 	s.noteParse(c, text(rest))
-	st := step{kind: 'P', conn: c, was: c.unnamed, kept: s.statements.unnamed == c}
-	c.unnamed = &statement{meaning: meaningOf(text(rest)), parse: bytes.Clone(m)}
-	s.forward(c, m, st)
-	s.statements.unnamed = c
+	b := &backendStatement{meaning: meaningOf(text(rest)), name: s.names.unnamedOf(c), key: string(rest), prepared: true}
+	if had := s.statements.names[b.name]; had != nil {
+		had.prepared = false
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
+		s.push(step{kind: 'C', drop: true, conn: c, was: c.unnamed, backend: had})
+	}
+	s.statements.names[b.name] = b
+	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, was: c.unnamed, backend: b})
+	c.unnamed = b.statement()
 }
 
 // noteParse notes that the server reads a statement of c.
@@ -213,21 +229,17 @@ func (s *Session) notParsed(st step, failed bool) {
 		if st.conn == nil {
 			return // its connection keeps it, and tries again
 		}
-		if stmt := st.conn.statements[st.name]; stmt != nil && stmt.backend == st.backend {
-			delete(st.conn.statements, st.name)
-		}
-	case st.conn != nil:
-		if st.conn.unnamed = st.was; failed {
+		switch stmt := st.conn.statements[st.name]; {
+		case st.name == "" && failed:
 			st.conn.unnamed = nil // as on the server
-		}
-		if failed || !st.kept {
-			s.statements.unnamed = nil
+		case st.name == "":
+			st.conn.unnamed = st.was
+		case stmt != nil && stmt.backend == st.backend:
+			delete(st.conn.statements, st.name)
 		}
 	case st.drop && st.name != "": // one of the session's own, behind an error
 		s.names.prepared = s.names.prepared && st.name == s.names.restore
 		s.deferred.changed = true
-	case st.tell:
-		s.statements.unnamed = nil
 	}
 }
 
@@ -235,6 +247,10 @@ func (s *Session) notParsed(st step, failed bool) {
 func (s *Session) notClosed(st step) {
 	if st.name == "" {
 		st.conn.unnamed = st.was
+		if st.backend != nil {
+			st.backend.prepared = true
+			s.statements.names[st.backend.name] = st.backend
+		}
 		return
 	}
 	st.conn.remember(st.name, st.was)
@@ -262,16 +278,28 @@ func (s *Session) ensure(c *conn, b *backendStatement) {
 	s.push(step{kind: 'P', drop: true, tell: true, backend: b})
 }
 
-// ensureUnnamed makes the server's unnamed statement be c's.
-func (s *Session) ensureUnnamed(c *conn) {
-	s.ready(c) // may make the server drop it
-	if s.statements.unnamed == c || c.unnamed == nil {
-		return
+// leaveStatements is called when c is closed: what nobody else can use is closed with it.
+func (c *conn) leaveStatements() {
+	k := &c.s.statements
+	for _, stmt := range c.statements {
+		if b := stmt.backend; k.names[b.name] == b && !b.lasting {
+			k.due = append(k.due, b.name)
+		}
 	}
-	s.bind()
-	s.wbuf = append(s.wbuf, c.unnamed.parse...)
-	s.push(step{kind: 'P', drop: true, tell: true})
-	s.statements.unnamed = c
+	if name := c.s.names.unnamedOf(c); k.names[name] != nil {
+		k.due = append(k.due, name)
+	}
+}
+
+// closeStatements closes on the server what closed connections have left.
+func (s *Session) closeStatements() {
+	k := &s.statements
+	for _, name := range k.due {
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
+		s.push(step{kind: 'C', drop: true})
+		delete(k.names, name)
+	}
+	k.due = k.due[:0]
 }
 
 // lookup returns c's statement of that name, or nil.
@@ -293,12 +321,7 @@ func (c *conn) boundStatement(m message) *statement {
 }
 
 // query is the text of a statement, and possibly more.
-func (st *statement) query() string {
-	if st.backend != nil {
-		return st.backend.key
-	}
-	return text(message(st.parse).body()[1:])
-}
+func (st *statement) query() string { return st.backend.key }
 
 func missing(name []byte) string {
 	if len(name) == 0 {
@@ -329,32 +352,16 @@ func (s *Session) describe(c *conn, m message) {
 	}
 	stmt := c.lookup(name)
 	switch {
-	case stmt != nil && stmt.backend == nil && s.statements.unnamed != c && mayControl(stmt.st.Kind):
-		s.describeControl(c, stmt)
 	case stmt == nil && (len(name) == 0 || s.statements.names[string(name)] != nil):
 		s.emitError(c, pgError("26000", missing(name)))
 	case stmt == nil:
 		s.forward(c, m, step{kind: 'D'})
-	case stmt.backend == nil:
-		s.ensureUnnamed(c)
-		s.forward(c, m, step{kind: 'D', unnamed: stmt})
 	default:
-		s.describeNamed(c, stmt.backend)
+		s.describeKnown(c, name, stmt.backend)
 	}
 }
 
-// describeControl describes transaction control that the server has forgotten, and could not be told again in a failed transaction.
-func (s *Session) describeControl(c *conn, stmt *statement) {
-	var parse pgproto3.Parse
-	if err := parse.Decode(message(stmt.parse).body()); err != nil {
-		s.emitError(c, pgError("08P01", "invalid message format"))
-		return
-	}
-	s.emit(c, &pgproto3.ParameterDescription{ParameterOIDs: parse.ParameterOIDs})
-	s.emit(c, &pgproto3.NoData{})
-}
-
-func (s *Session) describeNamed(c *conn, b *backendStatement) {
+func (s *Session) describeKnown(c *conn, name []byte, b *backendStatement) {
 	current := b.lasting && s.statements.byKey[b.key] == b
 	if current && b.describe != nil && s.status(c) != 'E' {
 		s.emitBytes(c, b.describe)
@@ -364,7 +371,7 @@ func (s *Session) describeNamed(c *conn, b *backendStatement) {
 	s.ready(c)
 	s.bind()
 	s.wbuf = appendNamed(s.wbuf, 'D', 'S', b.name)
-	s.push(step{kind: 'D', backend: b})
+	s.push(step{kind: 'D', backend: b}.as(name, b.name))
 }
 
 func (s *Session) closeMessage(c *conn, m message) {

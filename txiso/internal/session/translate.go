@@ -147,7 +147,6 @@ func (s *Session) checkSyntax(c *conn) {
 	s.push(step{kind: 'P', syntax: true})
 	s.wbuf = append(s.wbuf, syncMessage...)
 	s.push(step{kind: 'S', drop: true, end: true})
-	s.statements.unnamed = nil
 }
 
 // syntaxChecked goes on with a Query that the server can read.
