@@ -391,3 +391,27 @@ func TestDeallocateLeavesTheOtherNames(t *testing.T) {
 		expect(t, "its own", known(a), "item 1")
 	})
 }
+
+// The names that a test had left stayed on the server if it had deallocated those of the session's own.
+func TestNamesEndWithTheirTest(t *testing.T) {
+	s := open(t, session.Options{})
+	for _, deallocate := range []string{"DEALLOCATE other", "DEALLOCATE ALL"} {
+		for range 2 {
+			clean(t, s, func(*sql.DB) {
+				a, _ := two(t, s)
+				for _, n := range []string{"other", "kept"} {
+					if _, err := a.PgConn().Prepare(t.Context(), n, "SELECT 1", nil); err != nil {
+						t.Errorf("Parse %s ahead of %s: %v", n, deallocate, err)
+					}
+				}
+				do(t, a, "BEGIN")
+				if r := a.PgConn().ExecParams(t.Context(), deallocate, nil, nil, nil, nil).Read(); r.Err != nil {
+					t.Errorf("%s: %v", deallocate, r.Err)
+				}
+				if _, err := a.PgConn().Prepare(t.Context(), "left", "SELECT 1", nil); err != nil {
+					t.Errorf("Parse behind %s: %v", deallocate, err)
+				}
+			})
+		}
+	}
+}

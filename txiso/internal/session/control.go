@@ -244,6 +244,10 @@ func (s *Session) sendRollback() {
 		}
 		st.rows, sql = s.phys.sequences.note, listMoved+";"+sql
 	}
+	s.statements.passing(func(name string) {
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
+		s.push(step{kind: 'C', drop: true})
+	})
 	if !s.names.prepared { // the test has deallocated the statements
 		s.wbuf = appendQuery(s.wbuf, sql)
 		st.kind, st.reset = 'Q', true
@@ -260,10 +264,6 @@ func (s *Session) sendRollback() {
 	for _, name := range names {
 		s.run(name)
 	}
-	s.statements.passing(func(name string) {
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
-		s.push(step{kind: 'C', drop: true})
-	})
 	s.wbuf = append(s.wbuf, syncMessage...)
 	s.push(step{kind: 'S', drop: true, reset: true})
 }
