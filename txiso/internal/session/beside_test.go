@@ -415,3 +415,19 @@ func TestNamesEndWithTheirTest(t *testing.T) {
 		}
 	}
 }
+
+// A name that a closed connection had left was free by the time when the server was to refuse it.
+func TestATakenNameStaysTaken(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		for _, c := range []*pgx.Conn{a, b} {
+			if _, err := c.PgConn().Prepare(t.Context(), "name", "SELECT 1", nil); err != nil {
+				t.Error(err)
+			}
+		}
+		a.Close(t.Context())
+		_, err := b.PgConn().Prepare(t.Context(), "name", "SELECT 2", nil)
+		expect(t, "a second Parse", code(err), "42P05")
+	})
+}

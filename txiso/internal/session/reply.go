@@ -417,8 +417,9 @@ func (s *Session) readyForQuery(status byte) {
 		switch {
 		case s.ex.syntax && !s.ex.failed: // the failure is undone next
 		case s.tx.owner == c:
+			before := s.tx.failed
 			s.tx.failed = status == 'E'
-			if s.tx.failed && st.kind == 'Q' && !st.drop {
+			if s.tx.failed && !before && st.kind == 'Q' && !st.drop {
 				c.portal, s.portals.unnamed = portal{stmt: failedQuery}, c
 			}
 		}

@@ -155,6 +155,7 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte) {
 // parseTaken lets the server refuse a Parse, in its own words: it knows a statement by that name, c's or another's, or
 // comes to know c's.
 func (s *Session) parseTaken(c *conn, name string, rest []byte, had *statement) {
+	s.ready(c) // may close the other's
 	taken := s.statements.names[name]
 	if had.backend.name == name {
 		taken = had.backend

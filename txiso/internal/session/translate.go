@@ -95,7 +95,9 @@ func (s *Session) query(c *conn, m message) {
 		s.ping(c)
 		return
 	}
-	c.portal = portal{} // a statement takes its place
+	if s.status(c) != 'E' {
+		c.portal = portal{} // a statement takes its place
+	}
 	if single && s.querySpecial(c, m, kind, sql) {
 		return
 	}
@@ -168,7 +170,9 @@ func (s *Session) sendQuery(c *conn, m message, state []sqltext.Statement, t tra
 	s.noteSavepoints(c, state)
 	s.bind()
 	s.wbuf = append(s.wbuf, m...)
-	s.forgetUnnamed()
+	if s.status(c) != 'E' {
+		s.forgetUnnamed()
+	}
 	s.ex.hold = s.wantsCheck(c)
 	along := s.ex.hold && !t.alone && s.checkReady()
 	s.push(step{kind: 'Q', end: !along})
