@@ -190,21 +190,44 @@ func TestACloneHasAnotherNameThanAnyBefore(t *testing.T) {
 	}
 }
 
-// Somebody who looks into a spare slot must not keep it from being taken.
-func TestSomebodyConnectedToASpareSlot(t *testing.T) {
+// A clone had the tables of somebody who had looked into a spare slot, or looked just then.
+func TestASpareSlotThatSomebodyHasVisitedIsNoClone(t *testing.T) {
 	t.Parallel()
-	p := open(t, config(t))
-	c := clone(t, p)
-	cfg := c.Config()
-	cfg.Database = awaitSpares(t, p, 1)[0]
-	visitor := connect(t, cfg)
-	made := oids(t, cfg.Database)
-	if got := oids(t, clone(t, p).Name()); !slices.Equal(got, made) {
-		t.Errorf("the clone is database %d, made was %d", got, made)
+	for _, stays := range []bool{false, true} {
+		p := open(t, config(t))
+		cfg := clone(t, p).Config()
+		cfg.Database = awaitSpares(t, p, 1)[0]
+		made := oids(t, cfg.Database)
+		visitor := connect(t, cfg)
+		execute(t, visitor, "CREATE TABLE his ()")
+		if !stays {
+			if err := visitor.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			awaitVisit(t, cfg.Database)
+		}
+		c := clone(t, p)
+		if got := oids(t, c.Name()); slices.Equal(got, made) {
+			t.Errorf("the clone is database %d, which has been visited", got)
+		}
+		execute(t, connect(t, c.Config()), "CREATE TABLE his ()")
+		if err := visitor.Ping(t.Context()); err == nil {
+			t.Error("he is still connected")
+		}
 	}
-	if err := visitor.Ping(t.Context()); err == nil {
-		t.Error("he is still connected")
-	}
+}
+
+// awaitVisit waits until the server's statistics know that somebody was connected to a database.
+func awaitVisit(t *testing.T, database string) {
+	t.Helper()
+	conn := server(t)
+	await(t, "nobody knows of the visit of "+database, func() (visited bool) {
+		err := conn.QueryRow(t.Context(), "SELECT pg_stat_get_db_sessions(oid) > 0 FROM pg_database WHERE datname = $1", database).Scan(&visited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return visited
+	})
 }
 
 // A superuser's psql in a free database kept everybody from leasing any.
@@ -213,9 +236,13 @@ func TestADatabaseWhoseVisitorCannotBeSentAwayIsPassedOver(t *testing.T) {
 	cfg := config(t)
 	cfg.DSN = asRole(t, "LOGIN CREATEDB")
 	p := open(t, cfg)
-	taken, c := lease(t, p), clone(t, p)
-	visited := []string{taken.Name(), awaitSpares(t, p, 1)[0]}
+	taken, spoiled, c := lease(t, p), lease(t, p), clone(t, p)
+	visited := []string{taken.Name(), spoiled.Name(), awaitSpares(t, p, 1)[0]}
+	if err := spoiled.Spoil(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	taken.Release()
+	spoiled.Release()
 	giveBack(t, c)
 	var visitors []*pgx.Conn
 	for _, name := range visited {

@@ -45,7 +45,7 @@ func (g gooseMigrator) Fingerprint() (string, error) {
 }
 
 var (
-	substitutes = regexp.MustCompile(`(?m)^--\s*\+goose\s+ENVSUB\s+ON`)
+	substitutes = regexp.MustCompile(`(?mi)^--.*\+goose.*ENVSUB ON`) // as goose reads it
 	dollarName  = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 )
 

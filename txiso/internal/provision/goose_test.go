@@ -155,6 +155,15 @@ func TestFingerprintCoversTheEnvironmentThatGoosePutsIn(t *testing.T) {
 			seen = append(seen, again)
 		}
 	}
+	for _, spelling := range []string{"--+goose envsub on", "-- +goose Envsub On -- "} {
+		sql := strings.Replace(sql, "-- +goose ENVSUB ON", spelling, 1)
+		t.Setenv("TXISO_TEST_A", "x")
+		before := print(sql)
+		t.Setenv("TXISO_TEST_A", "y")
+		if print(sql) == before {
+			t.Errorf("the environment does not count behind %q", spelling)
+		}
+	}
 	plain := strings.Replace(sql, "ENVSUB ON", "ENVSUB OFF", 1)
 	before := print(plain)
 	t.Setenv("TXISO_TEST_A", "3")

@@ -71,7 +71,8 @@ type Provisioner struct {
 	home      string          // the maintenance database, as the server names it
 	encrypted bool            // connections use TLS
 
-	fingerprint string
+	described   string // what was passed and decides the content of the template
+	fingerprint string // of that and of the server
 	template    string // name of the template database
 
 	// turn is a mutex whose waiters can give up: it is held while the keeper is replaced or the
@@ -114,7 +115,7 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if cfg.Growth == 0 {
 		cfg.Growth = defaultGrowth
 	}
-	migrations, err := describe(cfg)
+	described, err := describe(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provisioner{cfg: cfg, base: base, turn: make(chan struct{}, 1), creating: make(chan struct{}, maxCreating)}
+	p := &Provisioner{cfg: cfg, described: described, base: base, turn: make(chan struct{}, 1), creating: make(chan struct{}, maxCreating)}
 	p.stock = stock{p: p}
 	p.drops = drops{p: p, waiting: make(chan struct{}, maxDropping)}
 	link, err := firstLink(ctx, cfg.Conn, base)
@@ -131,7 +132,7 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 	}
 	p.base = pinned(ctx, base, link.conn)
 	p.home, p.encrypted = link.home, encrypted(link)
-	p.fingerprint = fingerprint(migrations, link, base)
+	p.fingerprint = fingerprint(described, link, base)
 	p.template = templateName(p.fingerprint)
 	p.keeper = newKeeper(link)
 	p.running, p.stop = context.WithCancel(context.WithoutCancel(ctx))

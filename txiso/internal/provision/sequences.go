@@ -25,9 +25,10 @@ func (w *WorkerDB) Sequences() []Sequence {
 	return nil
 }
 
-// A sequence tells its state as a table of one row does, so that each has to be asked.
+// A sequence tells its state as a table of one row does, so that each has to be asked. One that the role may not read counts as not used.
 const selectSequences = `SELECT coalesce(json_agg(json_build_object('name', s.seqrelid::regclass::text, 'oid', s.seqrelid::bigint, 'start', s.seqstart)), '[]')
-FROM pg_catalog.pg_sequence s`
+FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+WHERE c.relpersistence <> 't' AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_sequence_privilege(s.seqrelid, 'SELECT')`
 
 // movedSequences reads the sequences of a database that have been used.
 func (p *Provisioner) movedSequences(ctx context.Context, name string) (moved []Sequence, err error) {

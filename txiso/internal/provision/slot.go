@@ -100,10 +100,11 @@ func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*surv
 			return slot, nil
 		}
 		k.release(slot.name)
+		var stays *undroppedError
 		switch {
 		case ctx.Err() != nil, errors.Is(err, ErrLost):
 			return claimed{}, err
-		case slot.db.complete():
+		case slot.db.complete(), errors.As(err, &stays):
 			occupied[slot.name] = true
 		// A process that was killed while creating the same slot may be finishing only now.
 		case sqlState(err) != duplicateDatabase && sqlState(err) != uniqueViolation:
@@ -199,11 +200,16 @@ func (p *Provisioner) create(ctx context.Context, k *keeper, slot claimed) error
 	admin.help(ctx, slot.litter)
 	if slot.db != nil {
 		if err := admin.drop(ctx, slot.name); err != nil {
-			return err
+			return &undroppedError{err}
 		}
 	}
 	return p.cloneInto(ctx, admin, k.held(), slot.name)
 }
+
+// undroppedError says that what was left of a database could not be dropped.
+type undroppedError struct{ error }
+
+func (e *undroppedError) Unwrap() error { return e.error }
 
 func (p *Provisioner) cloneInto(ctx context.Context, admin *link, template *marker, name string) error {
 	if template == nil {

@@ -22,6 +22,21 @@ func (p *Provisioner) takeSpare(ctx context.Context, k *keeper) (slot claimed, l
 	return slot, left, err
 }
 
+// spoilVisited makes a spare slot that somebody has connected to an incomplete one: nobody can tell what he did there.
+func (k *keeper) spoilVisited(ctx context.Context, slot string) (visited bool, err error) {
+	err = k.do(ctx, func(ctx context.Context, l *link) error {
+		results, err := l.exec(ctx, "SELECT pg_stat_get_db_sessions(oid) > 0 FROM pg_database WHERE datname = "+literal(slot))
+		if err != nil {
+			return err
+		}
+		if visited = text(results[0], 0, 0) == "t"; visited {
+			err = l.spoil(ctx, slot)
+		}
+		return err
+	})
+	return visited && err == nil, err
+}
+
 // makeSpare clones the template into a new spare slot, whose lock it has.
 func (p *Provisioner) makeSpare(ctx context.Context, k *keeper) (claimed, error) {
 	return p.claimSlot(ctx, k, p.numbers, func(d *database) bool { return !d.complete() })

@@ -32,6 +32,15 @@ type stock struct {
 func (s *stock) take(ctx context.Context, k *keeper) (claimed, error) {
 	for {
 		slot, left, err := s.p.takeSpare(ctx, k)
+		visited := false
+		if err == nil && slot.name != "" {
+			if visited, err = k.spoilVisited(ctx, slot.name); visited || err != nil {
+				k.release(slot.name)
+			}
+		}
+		if visited {
+			continue
+		}
 		if err != nil || slot.name != "" {
 			s.taken(k, left, err)
 			return slot, err

@@ -152,6 +152,15 @@ func (p *Provisioner) build(ctx context.Context, admin *link, build string) erro
 		return doing("creating the template", err)
 	}
 	if err := p.fill(ctx, build); err != nil {
+		if _, silent := admin.exec(ctx, ""); silent == nil {
+			return &BuildError{err}
+		}
+		return err
+	}
+	if err := p.unchanged(); err != nil {
+		return err
+	}
+	if err := admin.empty(ctx, build); err != nil { // temporary tables end with those who have them
 		return err
 	}
 	sequences, err := p.movedSequences(ctx, build)
@@ -162,6 +171,22 @@ func (p *Provisioner) build(ctx context.Context, admin *link, build string) erro
 		return err
 	}
 	return p.finish(ctx, admin, build, sequences)
+}
+
+// BuildError says that migrations or seed have failed although the server answers. What it wraps may be about any server that they talk to.
+type BuildError struct{ err error }
+
+func (e *BuildError) Error() string { return e.err.Error() }
+func (e *BuildError) Unwrap() error { return e.err }
+
+// unchanged makes sure that the migrations that have run are those that the template is named by: they may be files that somebody has
+// saved, or a version control system replaced, meanwhile.
+func (p *Provisioner) unchanged() error {
+	described, err := describe(p.cfg)
+	if err == nil && described != p.described {
+		err = errors.New("txiso: the migrations have changed since this process looked at them first, so there is no template; run the tests again")
+	}
+	return err
 }
 
 func (p *Provisioner) finish(ctx context.Context, admin *link, build string, sequences []Sequence) error {

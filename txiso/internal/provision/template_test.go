@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -207,4 +208,54 @@ func TestDroppedTemplateIsBuiltAgain(t *testing.T) {
 	lease(t, p)
 	execute(t, server(t), "DROP DATABASE "+p.Template())
 	lease(t, p)
+}
+
+// changingMigrator changes while it runs, as files do that somebody saves.
+type changingMigrator struct {
+	provision.Migrator
+	version *atomic.Int32
+}
+
+func (m changingMigrator) Fingerprint() (string, error) {
+	print, err := m.Migrator.Fingerprint()
+	return fmt.Sprint(print, m.version.Load()), err
+}
+
+func (m changingMigrator) Migrate(ctx context.Context, db *sql.DB) error {
+	m.version.CompareAndSwap(0, 1)
+	return m.Migrator.Migrate(ctx, db)
+}
+
+// A template was named by the files that were there ahead of those that made it.
+func TestMigrationsThatChangeWhileTheyRunMakeNoTemplate(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Migrator = changingMigrator{cfg.Migrator, new(atomic.Int32)}
+	p := open(t, cfg)
+	_, err := p.Lease(t.Context())
+	mustContain(t, err, "the migrations have changed", "run the tests again")
+	if got := databases(t, p.Template()); len(got) != 0 {
+		t.Errorf("databases left: %v", got)
+	}
+	lease(t, open(t, cfg))
+}
+
+// What is temporary belonged to a connection that was just ending, and was asked for its value.
+func TestSequencesThatTheTemplateCannotTellOf(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		cfg := config(t)
+		cfg.DSN = asRole(t, "LOGIN CREATEDB")
+		cfg.SeedVersion = "1"
+		cfg.Seed = func(ctx context.Context, db *sql.DB) error {
+			_, err := db.ExecContext(ctx, `CREATE TEMPORARY TABLE staged (id bigserial); INSERT INTO staged DEFAULT VALUES;
+				CREATE SEQUENCE known; SELECT nextval('known');
+				CREATE SCHEMA closed; CREATE SEQUENCE closed.s; REVOKE ALL ON SCHEMA closed FROM public, current_user;
+				CREATE SEQUENCE unread; REVOKE ALL ON SEQUENCE unread FROM public, current_user`)
+			return err
+		}
+		if got := lease(t, open(t, cfg)).Sequences(); len(got) != 2 { // known, and that of goose
+			t.Errorf("moved sequences: %v, want two", got)
+		}
+	}
 }
