@@ -227,3 +227,33 @@ func TestTheDatabaseStillWorksInCleanup(t *testing.T) {
 		})
 	}).expectPass(t)
 }
+
+// A goroutine that had outlived its test leased a database that nothing gave back.
+func TestAGoroutineThatOutlivesItsTestGetsNothing(t *testing.T) {
+	t.Parallel()
+	iso := txiso.New(txiso.Config{Migrations: table(t)})
+	playTest(t, func(tb *fakeTB) { iso.DB(tb) }).expectPass(t)
+	for range 50 {
+		var late sync.WaitGroup
+		playTest(t, func(tb *fakeTB) {
+			late.Go(func() { apart(func() { iso.DB(tb) }) })
+		})
+		late.Wait()
+	}
+	playTest(t, func(tb *fakeTB) {
+		if n := connections(t, iso.DB(tb)); n != 1 {
+			t.Errorf("%d sessions are there, want one", n)
+		}
+	}).expectPass(t)
+	closeIso(t, iso)
+}
+
+// connections counts the sessions on worker databases of the template that db's database is of.
+func connections(t *testing.T, db *sql.DB) (n int) {
+	t.Helper()
+	err := db.QueryRow(`SELECT count(*) FROM pg_stat_activity WHERE datname LIKE regexp_replace(current_database(), '_[0-9]+$', '') || '%'`).Scan(&n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -45,7 +45,11 @@ func (h *test) tellLeaks(t TB, hasFailed bool) bool {
 }
 
 func (h *test) closeHandles() {
-	for _, f := range h.close {
+	h.iso.mu.Lock()
+	handles := h.close
+	h.close, h.closed = nil, true
+	h.iso.mu.Unlock()
+	for _, f := range handles {
 		f()
 	}
 }

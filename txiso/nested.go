@@ -69,6 +69,8 @@ func (h *test) nest(t, parent TB) error {
 	defer h.begun.Unlock()
 	names := session.Names{Outer: nameOf(parent), Inner: nameOf(t)}
 	switch {
+	case h.over:
+		return errOver
 	case t == parent:
 		return fmt.Errorf("txiso: %s cannot be nested in itself; pass the subtest's t first, then its parent's", who(names.Inner))
 	case h.ground != nil:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/txiso/txiso-go/txiso/internal/lease"
@@ -23,7 +24,7 @@ import (
 // Close: it has what [Iso.DB] would fail the test with, such as a transaction that is still open. Until then the session is
 // held, so forgetting Close keeps the data for the next who opens that name.
 //
-// An address (postgres://…, host=…) is no such name: sql.Open refuses it, and returns what is wrong with cfg. KeepFailed,
+// An address (postgres://…, host=…) is no such name: sql.Open refuses it, as the first statement does an empty name, and returns what is wrong with cfg. KeepFailed,
 // MaxKept, TXISO_KEEP, NestedTimeout and the log of statements need a test and have no effect here.
 //
 // Sessions stay warm for the next name until the process ends. A leak checker may want them ended before: the driver is an
@@ -39,13 +40,20 @@ func Register(name string, cfg Config) {
 // registered is the driver.
 type registered struct{ iso *Iso }
 
-// shared is the session of a data source name. users is guarded by Iso.mu, what follows ready by that.
+// shared is the session of a data source name. users is guarded by Iso.mu, what follows mu by that.
 type shared struct {
-	users  int // open connectors that have connected
-	ready  sync.Mutex
+	users   int // open connectors that have connected
+	mu      sync.Mutex
+	opening *opening // of its lease; nil until it is needed
+	left    bool     // by its last user: a Connect that was on its way must not lease anything any more
+}
+
+// opening is a lease, once done is closed, or why there is none.
+type opening struct {
+	done   chan struct{}
 	lease  *lease.Lease
 	opener driver.Connector // of the lease's connections
-	left   bool             // by its last user: a Connect that was on its way must not lease anything any more
+	err    error
 }
 
 // connector is one *sql.DB.
@@ -92,34 +100,59 @@ func (d *registered) Close() error { return d.iso.Close() }
 
 func (c *connector) Driver() driver.Driver { return c.driver }
 
+// Connect refuses the empty name, which is that of a variable that is not set. OpenConnector takes it, for the driver's sake.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	if strings.TrimSpace(c.name) == "" {
+		return nil, errors.New("txiso: the data source name is empty, so all tests that open it would share one session; open t.Name()")
+	}
 	s, err := c.join()
 	if err != nil {
 		return nil, err
 	}
-	opener, err := s.open(ctx, c.driver.iso)
-	if err != nil {
-		return nil, err
+	o := s.open(ctx, c.driver.iso)
+	if o == nil {
+		return nil, sql.ErrConnDone
 	}
-	return opener.Connect(ctx)
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if o.err != nil {
+		return nil, o.err
+	}
+	return o.opener.Connect(ctx)
 }
 
-// open leases what s stands on at the first call.
-func (s *shared) open(ctx context.Context, iso *Iso) (driver.Connector, error) {
-	s.ready.Lock()
-	defer s.ready.Unlock()
-	switch {
-	case s.left:
-		return nil, sql.ErrConnDone
-	case s.opener != nil:
-		return s.opener, nil
+// open begins to lease what s stands on, unless that is there or has begun. It may take as long as all migrations, so it does not end with
+// the context of the query that happens to be the first.
+func (s *shared) open(ctx context.Context, iso *Iso) *opening {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left {
+		return nil
 	}
-	l, err := iso.pool.Get(ctx, func(string, ...any) {})
-	if err != nil {
-		return nil, err
+	if s.opening == nil || s.opening.failed() {
+		o := &opening{done: make(chan struct{})}
+		s.opening = o
+		go func() {
+			defer close(o.done)
+			if o.lease, o.err = iso.pool.Get(context.WithoutCancel(ctx), func(string, ...any) {}); o.err == nil {
+				o.opener = o.lease.Connector()
+			}
+		}()
 	}
-	s.lease, s.opener = l, l.Connector()
-	return s.opener, nil
+	return s.opening
+}
+
+// failed reports whether there is no lease and will not be.
+func (o *opening) failed() bool {
+	select {
+	case <-o.done:
+		return o.err != nil
+	default:
+		return false
+	}
 }
 
 // join makes the connector one of those that hold its name's session.
@@ -154,17 +187,15 @@ func (c *connector) Close() error {
 	if s == nil || !c.driver.iso.leave(c.name, s) {
 		return nil
 	}
-	s.ready.Lock()
-	defer s.ready.Unlock()
-	s.left = true
-	if s.lease == nil {
+	held := s.leave()
+	if held == nil {
 		return nil
 	}
 	var leaks []session.Leak
 	if !c.driver.iso.allowLeaks {
-		leaks = s.lease.Leaks(leakPatience, func() {}) // database/sql has closed the connections that nobody uses
+		leaks = held.Leaks(leakPatience, func() {}) // database/sql has closed the connections that nobody uses
 	}
-	findings, err := s.lease.End(endTimeout)
+	findings, err := held.End(endTimeout)
 	for _, f := range findings {
 		err = errors.Join(err, errors.New(f))
 	}
@@ -172,6 +203,18 @@ func (c *connector) Close() error {
 		err = errors.Join(err, leakError(leak))
 	}
 	return err
+}
+
+// leave returns the lease that is to be ended, which it waits for if it is on its way, or nil.
+func (s *shared) leave() *lease.Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = true
+	if s.opening == nil {
+		return nil
+	}
+	<-s.opening.done
+	return s.opening.lease
 }
 
 // leave reports whether the last user of s has left.

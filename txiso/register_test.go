@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/txiso/txiso-go/txiso"
 )
@@ -248,5 +250,71 @@ func TestConnectingWhileTheDatabaseIsClosedHoldsNoSession(t *testing.T) {
 			t.Fatal("a connection works whose database is closed")
 		}
 		_ = conn.Close() // it was ended with its session
+	}
+}
+
+// The variable that code takes its data source name from is not set: all its tests would share one session.
+func TestAnEmptyNameIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", " "} {
+		db := open(t, name)
+		defer closeDB(t, db)
+		err := db.PingContext(t.Context())
+		if err == nil {
+			t.Fatal("it is accepted")
+		}
+		expectError(t, err.Error(), "the data source name is empty", "open t.Name()")
+	}
+}
+
+// patient is a Migrator that takes its time.
+type patient struct {
+	name string
+	runs *atomic.Int32
+	wait chan struct{}
+}
+
+func (m patient) Fingerprint() (string, error) { return m.name, nil }
+
+func (m patient) Migrate(ctx context.Context, _ *sql.DB) error {
+	m.runs.Add(1)
+	select {
+	case <-m.wait:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// The first query's deadline ended the migrations, as did the second's, and so on; and who had less time than the first waited as long.
+func TestMigrationsOutliveTheFirstQuery(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	m := patient{unique(t), &runs, make(chan struct{})}
+	name := "txiso-" + unique(t)
+	txiso.Register(name, txiso.Config{Migrator: m})
+	db, err := sql.Open(name, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		closeDB(t, db)
+		if err := closeDriver(name); err != nil {
+			t.Error(err)
+		}
+	}()
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if err := db.PingContext(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while the migrations run: %v", err)
+		}
+		cancel()
+	}
+	close(m.wait)
+	if err := db.PingContext(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := runs.Load(); n != 1 {
+		t.Errorf("the migrations ran %d times", n)
 	}
 }

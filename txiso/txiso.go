@@ -207,9 +207,11 @@ func (nothing) Migrate(context.Context, *sql.DB) error { return nil }
 // test is what one test holds.
 type test struct {
 	iso    *Iso
-	begun  sync.Mutex // held while leasing
+	begun  sync.Mutex // held while leasing; guards ground and over
 	ground ground     // nil if there was none to be had
-	close  []func()   // guarded by Iso.mu
+	over   bool       // the test has ended
+	close  []func()   // of what t was given; guarded by Iso.mu
+	closed bool       // all of it was; guarded by Iso.mu
 
 	// Of nested tests, see nested.go; guarded by Iso.mu.
 	name      string
@@ -368,6 +370,9 @@ func (h *test) begin(t TB) error {
 	if h.ground != nil {
 		return nil
 	}
+	if h.over {
+		return errOver
+	}
 	if err := inTime(t, "call DB or Pool in the test first"); err != nil {
 		return err
 	}
@@ -382,6 +387,9 @@ func (h *test) begin(t TB) error {
 	return nil
 }
 
+// errOver is told to a goroutine that has outlived its test.
+var errOver = errors.New("txiso: a database was asked for when the test had ended; let the test wait for its goroutines")
+
 // inTime refuses what comes when the test has ended, and says what would not.
 func inTime(t TB, advice string) error {
 	if err := context.Cause(t.Context()); err != nil {
@@ -390,10 +398,17 @@ func inTime(t TB, advice string) error {
 	return nil
 }
 
+// atEnd calls f when the test ends, at once if it has.
 func (h *test) atEnd(f func()) {
 	h.iso.mu.Lock()
-	defer h.iso.mu.Unlock()
-	h.close = append(h.close, f)
+	late := h.closed
+	if !late {
+		h.close = append(h.close, f)
+	}
+	h.iso.mu.Unlock()
+	if late {
+		f()
+	}
 }
 
 // end rolls back what the test did. t.Context() is over by now.
@@ -402,6 +417,9 @@ func (h *test) end(t TB) {
 	h.iso.mu.Lock()
 	delete(h.iso.tests, t)
 	h.iso.mu.Unlock()
+	h.begun.Lock() // a goroutine of the test's may be about to lease
+	h.over = true
+	h.begun.Unlock()
 	if h.ground == nil {
 		return
 	}

@@ -5,9 +5,11 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +27,10 @@ type Config struct {
 	// Shared puts all sessions of the pool into one worker database. Waits for locks are then bounded by
 	// Session.BeginTimeout, which must be set.
 	Shared bool
+
+	// ColdAfter is how long sessions beyond the first wait for another test, ten seconds if it is 0: the server's connections
+	// may be what others wait for.
+	ColdAfter time.Duration
 }
 
 const (
@@ -37,6 +43,8 @@ const (
 
 // spoilTimeout bounds the wait of a test that has really committed something for that to be written down.
 const spoilTimeout = 10 * time.Second
+
+const coldAfter = 10 * time.Second
 
 // weighEvery is after how many tests a worker database is weighed again. The first time is after its first test in this
 // process. It takes about as long as ten tests if there are hundreds of tables.
@@ -54,7 +62,8 @@ type Pool struct {
 	mu       sync.Mutex             // guards what follows
 	prov     *provision.Provisioner // nil until it is needed
 	former   []*provision.Provisioner
-	idle     []*Lease // the one used last is at the end: it is the warmest
+	idle     []*Lease    // the one used last is at the end: it is the warmest
+	cooling  *time.Timer // for idle; nil as long as it has one at most
 	leased   int
 	returns  int // of leases, ever
 	failure  error
@@ -69,6 +78,7 @@ type Pool struct {
 
 // New returns a pool that does nothing until it is asked for a lease.
 func New(cfg Config) *Pool {
+	cfg.ColdAfter = cmp.Or(cfg.ColdAfter, coldAfter)
 	return &Pool{cfg: cfg, returned: make(chan struct{}, 1), joining: make(chan struct{}, 1)}
 }
 
@@ -113,6 +123,43 @@ func (p *Pool) takeIdle() *Lease {
 	p.idle = p.idle[:n-1]
 	p.leased++
 	return l
+}
+
+// takeColdest is takeIdle for the session that has waited longest, if it did already at a given time.
+func (p *Pool) takeColdest(then time.Time) *Lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 || !p.idle[0].returned.Before(then) {
+		return nil
+	}
+	l := p.idle[0]
+	p.idle = p.idle[1:]
+	p.leased++
+	return l
+}
+
+// giveUpCold gives up the sessions that have waited for too long, but for the warmest.
+func (p *Pool) giveUpCold() {
+	p.mu.Lock()
+	n := 0
+	for n < len(p.idle)-1 && time.Since(p.idle[n].returned) >= p.cfg.ColdAfter {
+		n++
+	}
+	cold := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
+	p.cooling = nil
+	p.cool()
+	p.mu.Unlock()
+	for _, l := range cold {
+		l.giveUp()
+	}
+}
+
+// cool sees to it that sessions that wait are given up in time. Caller must hold mu.
+func (p *Pool) cool() {
+	if p.cooling == nil && len(p.idle) > 1 {
+		p.cooling = time.AfterFunc(p.cfg.ColdAfter, p.giveUpCold)
+	}
 }
 
 // usable reports whether the session's connection and the claim on its database have survived.
@@ -160,7 +207,8 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 			db.Release()
 			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
 		}
-		if err := db.Discard(ctx); err != nil {
+		// One that cannot be dropped keeps its lock, so the next is another.
+		if err := p.withRoom(func() error { return db.Discard(ctx) }); errors.Is(err, provision.ErrLost) || provision.Ended(ctx) {
 			return nil, err
 		}
 	}
@@ -217,8 +265,8 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 		return findings, nil
 	}
 	if l.tests++; l.tests%weighEvery == 1 {
-		if replaced, err := l.weigh(within); replaced {
-			return findings, err
+		if l.weigh(within) {
+			return findings, nil
 		}
 	}
 	l.pool.put(l)
@@ -247,7 +295,7 @@ func (l *Lease) Keep(within time.Duration, test string, most int) (kept *provisi
 	l.leave()
 	l.Session.Close()
 	if err != nil {
-		return nil, "", findings, errors.Join(err, l.db.Discard(ctx))
+		return nil, "", findings, errors.Join(err, l.pool.withRoom(func() error { return l.db.Discard(ctx) }))
 	}
 	kept, err = l.db.Keep(ctx, test, most)
 	return kept, remark, findings, err
@@ -258,22 +306,24 @@ func (l *Lease) leave() {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	l.pool.leased--
+	l.pool.noteReturn()
 }
 
 // Embedded reports whether the server is the embedded one.
 func (p *Pool) Embedded() bool { return p.dsn() == "" }
 
 // weigh drops the database of a lease that has ended in order if it has become so large that a new clone is better.
-func (l *Lease) weigh(within time.Duration) (replaced bool, err error) {
+func (l *Lease) weigh(within time.Duration) (replaced bool) {
 	ctx, done := context.WithTimeout(context.Background(), within)
 	defer done()
 	outgrown, err := l.db.Outgrown(ctx)
 	if err != nil || !outgrown { // who cannot look has lost the lease, which the next Get finds out
-		return false, nil
+		return false
 	}
 	l.leave()
 	l.Session.Close()
-	return true, l.db.Discard(ctx)
+	_ = l.pool.withRoom(func() error { return l.db.Discard(ctx) }) // who leases it next drops it
+	return true
 }
 
 func (p *Pool) put(l *Lease) {
@@ -282,16 +332,22 @@ func (p *Pool) put(l *Lease) {
 	p.leased--
 	if !p.closed {
 		p.idle = append(p.idle, l)
+		p.cool()
 		l = nil
 	}
-	p.returns++
+	p.noteReturn()
 	p.mu.Unlock()
+	if l != nil {
+		l.giveUp()
+	}
+}
+
+// noteReturn wakes who waits for a connection. Caller must hold mu.
+func (p *Pool) noteReturn() {
+	p.returns++
 	select {
 	case p.returned <- struct{}{}:
 	default: // nobody waits, or will know by the one before
-	}
-	if l != nil {
-		l.giveUp()
 	}
 }
 
@@ -310,7 +366,8 @@ func (l *Lease) discard(ctx context.Context) error {
 		l.db.Release()
 		return nil
 	}
-	return l.db.Discard(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
+	return l.pool.withRoom(func() error { return l.db.Discard(ctx) })
 }
 
 // Close ends the sessions that no test holds and gives back everything the process has on the server. A test that still
@@ -322,6 +379,9 @@ func (p *Pool) Close(ctx context.Context) error {
 		open = append(open, p.prov)
 	}
 	p.idle, p.prov, p.former, p.closed = nil, nil, nil, true
+	if p.cooling != nil {
+		p.cooling.Stop()
+	}
 	p.mu.Unlock()
 	for _, l := range idle {
 		l.giveUp()

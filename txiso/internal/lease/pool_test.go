@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,5 +292,120 @@ func TestWhatWasOpenedAtTheLastMomentIsNotLost(t *testing.T) {
 	})
 	if err != nil || tries != 2 {
 		t.Errorf("%d tries: %v", tries, err)
+	}
+}
+
+// elsewhere is a Migrator that needs another server, which is not there.
+type elsewhere struct {
+	table
+	runs *atomic.Int32
+}
+
+func (m elsewhere) Migrate(ctx context.Context, _ *sql.DB) error {
+	m.runs.Add(1)
+	_, err := pgconn.Connect(ctx, "host=127.0.0.1 port=1 user=nobody dbname=nothing")
+	return err
+}
+
+// Migrations that found another server dead were taken for a sign that ours was, and run again and again.
+func TestMigrationsThatFailOnAnotherServerAreRunOnce(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	var runs atomic.Int32
+	cfg.Provision.Migrator = elsewhere{table(rand.Text()), &runs}
+	p := open(t, cfg)
+	for range 3 {
+		if _, err := p.Get(bounded(t), t.Logf); err == nil || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("%v, want the error of the migrations", err)
+		}
+	}
+	if n := runs.Load(); n != 1 {
+		t.Errorf("they ran %d times", n)
+	}
+}
+
+// limited gives a pool a role that may have n connections.
+func limited(t *testing.T, cfg *lease.Config, n int) {
+	t.Helper()
+	role := "txiso_test_" + strings.ToLower(rand.Text())
+	conn := connect(t, cfg.Provision.DSN)
+	if _, err := conn.Exec(context.Background(), fmt.Sprintf("CREATE ROLE %s LOGIN CREATEDB CONNECTION LIMIT %d", role, n)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := conn.Exec(context.Background(), "DROP ROLE "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	if !strings.Contains(cfg.Provision.DSN, "://") {
+		cfg.Provision.DSN += " user=" + role
+		return
+	}
+	u, err := url.Parse(cfg.Provision.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(role)
+	cfg.Provision.DSN = u.String()
+}
+
+// Sessions that waited for tests to come kept a pool from making what a test needed now, and from dropping what had to go.
+func TestSessionsThatWaitGiveWay(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	dsn := cfg.Provision.DSN
+	const sessions = 4
+	limited(t, &cfg, 1+sessions)
+	p := open(t, cfg)
+	var leases []*lease.Lease
+	for range sessions {
+		leases = append(leases, get(t, p))
+	}
+	template := leases[0].Config().Database
+	t.Cleanup(func() { closeNow(t, p); drop(t, dsn, template[:strings.LastIndex(template, "_")]) })
+	for _, l := range leases {
+		if _, err := l.End(time.Minute); err != nil {
+			t.Error(err)
+		}
+	}
+	began := time.Now()
+	clone, err := p.Clone(bounded(t), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := clone.Drop(bounded(t)); err != nil {
+		t.Error(err)
+	}
+	if waited := time.Since(began); waited > lease.Crowded/2 {
+		t.Errorf("it has waited for %v", waited)
+	}
+	play(t, p, "SELECT")
+}
+
+// One process kept as many connections as it had once needed, up to its end, and others had none.
+func TestSessionsThatNobodyNeedsAreGivenUp(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.ColdAfter = 50 * time.Millisecond
+	p := open(t, cfg)
+	one, two, three := get(t, p), get(t, p), get(t, p)
+	name := one.Config().Database
+	template := name[:strings.LastIndex(name, "_")]
+	for _, l := range []*lease.Lease{one, two, three} {
+		if _, err := l.End(time.Minute); err != nil {
+			t.Error(err)
+		}
+	}
+	conn := connect(t, cfg.Provision.DSN)
+	for left := -1; left != 1; time.Sleep(time.Millisecond) {
+		if err := conn.QueryRow(bounded(t), "SELECT count(*) FROM pg_stat_activity WHERE datname ~ $1", "^"+template+"_[0-9]+$").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		if left == 0 {
+			t.Fatal("none is left")
+		}
+	}
+	if again := play(t, p, "SELECT"); again != three.Config().Database {
+		t.Errorf("the warmest was %s, left was %s", three.Config().Database, again)
 	}
 }

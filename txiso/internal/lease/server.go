@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	// comeBack bounds the wait for an external server that has been there before: somebody may be restarting it.
 	comeBack     = 10 * time.Second
 	comeBackStep = 50 * time.Millisecond
+	// leaveStep is what the server is given to notice that a connection has ended.
+	leaveStep = 5 * time.Millisecond
 	// usageTimeout bounds the question who has all connections.
 	usageTimeout = 5 * time.Second
 )
@@ -141,13 +144,32 @@ func (p *Pool) dsn() string {
 	return os.Getenv("TXISO_DSN")
 }
 
+// withRoom calls f, and gives up sessions that wait for tests as long as the server has no connection for what f does. One that was
+// given back meanwhile may be what f wants.
+func (p *Pool) withRoom(f func() error) error {
+	for {
+		began := time.Now()
+		err := f()
+		if sqlState(err) != tooManyConnections {
+			return err
+		}
+		l := p.takeColdest(began)
+		if l == nil {
+			return err
+		}
+		l.leave()
+		l.giveUp()
+		time.Sleep(leaveStep)
+	}
+}
+
 // whenCrowded repeats f while the server has no connection to give. Its patience begins anew whenever a lease is given back:
 // as long as tests end, who waits will have his turn.
 func (p *Pool) whenCrowded(ctx context.Context, f func() error) error {
 	var full error // what a server without connections said last
 	seen := p.returnsSoFar()
 	for began, pause := time.Now(), 5*time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		err := f()
+		err := p.withRoom(f)
 		switch {
 		case err == nil:
 			return nil
@@ -181,8 +203,16 @@ func (p *Pool) crowdedError(duration string, err error) error {
 	p.mu.Lock()
 	leased, idle, prov := p.leased, len(p.idle), p.prov
 	p.mu.Unlock()
+	raise := "raise max_connections"
+	if p.Embedded() {
+		raise = "let TXISO_DSN name a server with a larger max_connections"
+	}
+	parents := ""
+	if leased > runtime.GOMAXPROCS(0) {
+		parents = "; a test that waits for its parallel subtests keeps its connection, whatever -parallel says: ask for a database in the subtests instead"
+	}
 	return fmt.Errorf("txiso: the server had no free connection %s; this process holds %d for running tests and %d for those to come%s: "+
-		"raise max_connections, or run fewer tests at once with -parallel or -p: %w", duration, leased, idle, usage(prov), err)
+		"%s, or run fewer tests at once with -parallel or -p%s: %w", duration, leased, idle, usage(prov), raise, parents, err)
 }
 
 // usage tells who has the server's connections, if that can be found out.
@@ -222,6 +252,9 @@ func gone(err error) bool { return errors.Is(err, provision.ErrLost) || unreacha
 // unreachable tells that nobody answers at a server's address, or that the server starts or stops. A time-out is none:
 // to wait for it once is enough.
 func unreachable(err error) bool {
+	if ofMigrations(err) {
+		return false
+	}
 	switch sqlState(err) {
 	case adminShutdown, crashShutdown, cannotConnectNow:
 		return true
@@ -232,9 +265,15 @@ func unreachable(err error) bool {
 	return false
 }
 
+// ofMigrations tells that migrations or seed have failed. What they talk to may be another server than ours.
+func ofMigrations(err error) bool {
+	var failed *provision.BuildError
+	return errors.As(err, &failed)
+}
+
 func sqlState(err error) string {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if errors.As(err, &pg) && !ofMigrations(err) {
 		return pg.Code
 	}
 	return ""

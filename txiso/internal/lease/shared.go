@@ -40,13 +40,15 @@ type common struct {
 	members int  // leases that have a part in it
 	retired bool // nobody may join it any more; it is dropped when the last member leaves
 	changed bool // something was really committed in it
+
+	checking sync.Mutex // held while a member finds out whether it is pristine; guards checked
+	checked  bool       // it was, before any test ran in it
 }
 
 // member is the part of one lease.
 type member struct {
 	*common
-	first bool // it alone can tell whether the database was pristine: others come when tests are running
-	done  bool // guarded by common.mu
+	done bool // guarded by common.mu
 }
 
 var (
@@ -82,7 +84,7 @@ func (p *Pool) claim(ctx context.Context, prov *provision.Provisioner) (claim, *
 		return nil, nil, err
 	}
 	p.common = &common{WorkerDB: w, members: 1}
-	return &member{common: p.common, first: true}, p.common, nil
+	return &member{common: p.common}, p.common, nil
 }
 
 func (c *common) join() bool {
@@ -115,11 +117,22 @@ func (c *common) isChanged() bool {
 	return c.changed
 }
 
+// Pristine is found out once for all members, ahead of the first test: those that come when tests are running could not tell.
 func (m *member) Pristine(ctx context.Context, conn *pgconn.PgConn) error {
-	if !m.first {
+	m.checking.Lock()
+	defer m.checking.Unlock()
+	switch {
+	case m.checked:
 		return nil
+	case m.isRetired():
+		return provision.ErrChanged
 	}
-	return m.WorkerDB.Pristine(ctx, conn)
+	err := m.WorkerDB.Pristine(ctx, conn)
+	if errors.Is(err, provision.ErrChanged) {
+		m.retire()
+	}
+	m.checked = err == nil
+	return err
 }
 
 func (m *member) Check(ctx context.Context) error {
@@ -142,10 +155,14 @@ func (m *member) Release() { _ = m.leave(context.Background()) }
 
 // Discard lets nobody join any more.
 func (m *member) Discard(ctx context.Context) error {
-	m.mu.Lock()
-	m.retired = true
-	m.mu.Unlock()
+	m.retire()
 	return m.leave(ctx)
+}
+
+func (c *common) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retired = true
 }
 
 // leave gives the part back, and the database with the last one.

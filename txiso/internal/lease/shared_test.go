@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/txiso/txiso-go/txiso/internal/lease"
@@ -137,4 +138,50 @@ func TestALeaseOfASharedDatabaseCannotBeKept(t *testing.T) {
 		t.Errorf("keeping it said %v", err)
 	}
 	play(t, p, "INSERT INTO t VALUES (1)")
+}
+
+// Those that joined while the first still connected were told nothing of what it found.
+func TestAChangedDatabaseIsNobodysToShare(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		cfg := shared(t)
+		p := open(t, cfg)
+		name := play(t, p, "SELECT")
+		closeNow(t, p)
+		u, err := pgx.ParseConfig(cfg.Provision.DSN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Database = name
+		conn, err := pgx.ConnectConfig(t.Context(), u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), "INSERT INTO t VALUES (1)"); err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close(t.Context())
+		awaitGone(t, cfg.Provision.DSN, name)
+		next := open(t, cfg)
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				l, err := next.Get(context.Background(), t.Logf)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var n int
+				db := stdlib.OpenDB(*l.Config())
+				defer db.Close()
+				if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 0 {
+					t.Errorf("%d rows, %v", n, err)
+				}
+				if _, err := l.End(time.Minute); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
 }

@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -39,7 +41,11 @@ func (k *keeper) do(ctx context.Context, f func(ctx context.Context, l *link) er
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
 	defer cancel()
-	return f(ctx, k.link)
+	err := f(ctx, k.link)
+	if err != nil && k.link.lost() && !errors.Is(err, ErrLost) { // it has not answered in time
+		err = fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return err
 }
 
 // choose takes a lock unless somebody has it.

@@ -76,10 +76,12 @@ type Provisioner struct {
 	template    string // name of the template database
 
 	// turn is a mutex whose waiters can give up: it is held while the keeper is replaced or the
-	// template is ensured. It guards keeper and closed.
-	turn   chan struct{}
-	keeper *keeper
-	closed bool
+	// template is ensured. It guards the next four.
+	turn     chan struct{}
+	keeper   *keeper
+	closed   bool
+	refused  error     // why there was no other keeper
+	refusals time.Time // when that was found out
 
 	creating chan struct{} // bounds the admin connections that create databases
 	stock    stock
@@ -174,6 +176,7 @@ func (p *Provisioner) Close(ctx context.Context) error {
 // ready returns a keeper that holds the template, which exists from then on. A keeper whose
 // connection was lost is replaced: what it held is no longer ours, see [ErrLost].
 func (p *Provisioner) ready(ctx context.Context) (*keeper, error) {
+	asked := time.Now()
 	if err := p.lockTurn(ctx); err != nil {
 		return nil, err
 	}
@@ -182,8 +185,14 @@ func (p *Provisioner) ready(ctx context.Context) (*keeper, error) {
 		return nil, ErrClosed
 	}
 	if p.keeper.lost() {
+		if p.refused != nil && p.refusals.After(asked) { // who waited for that must not wait for the same again
+			return nil, p.refused
+		}
 		link, err := dial(ctx, p.base, "keeper")
 		if err != nil {
+			if !Ended(ctx) {
+				p.refused, p.refusals = err, time.Now()
+			}
 			return nil, err
 		}
 		p.keeper = newKeeper(link)

@@ -267,17 +267,19 @@ func (w *WorkerDB) Release() {
 }
 
 // Discard drops the database, ending connections to it, and gives its number back. If dropping
-// fails, the database keeps its lock until Close, and who leases it afterwards gets a new clone.
-// Only the first call of Release or Discard counts. If the keeper's connection is lost, the
+// fails, the database keeps its lock until Close, and who leases it afterwards gets a new clone; Discard may be tried again.
+// Otherwise only the first call of Release or Discard counts. If the keeper's connection is lost, the
 // database may be another process's by now: then it is left alone and the error is [ErrLost].
 func (w *WorkerDB) Discard(ctx context.Context) error {
 	if !w.done.CompareAndSwap(false, true) {
 		return nil
 	}
-	if err := w.Spoil(ctx); err != nil {
-		return err
+	err := w.Spoil(ctx)
+	if err == nil {
+		err = w.p.dispose(ctx, w.keeper, w.name)
 	}
-	return w.p.dispose(ctx, w.keeper, w.name)
+	w.done.Store(err == nil)
+	return err
 }
 
 // dispose drops a database whose lock k holds, then gives the lock back. If k is lost meanwhile, that is the reason to tell
