@@ -82,7 +82,7 @@ func (s *Session) ready(c *conn) {
 	s.closeStatements()
 	s.dropOrphans()
 	s.modes(c) // of who spoke last: the server has not told yet what it will
-	if s.settings.of != c || s.settings.renew != nil {
+	if s.settings.of != c {
 		s.adopt(c)
 	}
 	if fresh && len(s.settings.names) == 0 && s.phys.sequences == nil { // its locks tell which have moved
@@ -167,6 +167,7 @@ func (s *Session) openGuard() {
 	if s.guard == guardFailed {
 		s.returnToGuard()
 		s.guard = guardRunning
+		s.settings.guard = s.settings.of // likewise
 		return
 	}
 	s.prepareGuards()
@@ -216,7 +217,7 @@ func (s *Session) returnToGuard() {
 // failGuard notes that the guard is to be returned to, which gives the settings back that it had.
 func (s *Session) failGuard() {
 	s.guard = guardFailed
-	s.settings.of, s.settings.renew = s.settings.guard, nil
+	s.settings.of = s.settings.guard
 }
 
 // closeGuard leaves no guard behind, for statements of go-txdb itself.
@@ -378,6 +379,16 @@ func (s *Session) asideRows(sql string, rows func(row []byte)) {
 	s.asideStep(sql, step{drop: true, quiet: !s.ex.tell, rows: rows})
 }
 
+// asideTold is aside for settings, whose change the client is told.
+func (s *Session) asideTold(sql string) {
+	if s.ex.open {
+		s.asideStep(sql, step{drop: true})
+		return
+	}
+	s.internalQuery(sql)
+	s.steps.last().quiet = false
+}
+
 // asideStep is aside where a Sync follows. st tells what becomes of the answers. The statement is closed ahead, too: one that was cancelled
 // is there yet.
 func (s *Session) asideStep(sql string, st step) {
@@ -402,9 +413,13 @@ func unhindered(sql string) string {
 
 // withoutRole is a statement that needs the rights of the session's own user.
 func withoutRole(sql string) string {
-	return "SELECT pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), pg_catalog.set_config('role', 'none', false);" +
-		sql + ";SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)"
+	return takeRole + ";" + sql + ";" + giveRole
 }
+
+const (
+	takeRole = "SELECT pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), pg_catalog.set_config('role', 'none', false)"
+	giveRole = "SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)"
+)
 
 // forgetUnnamed is called for every Query: the server drops its unnamed portal.
 func (s *Session) forgetUnnamed() { s.portals.unnamed = nil }

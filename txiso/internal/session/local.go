@@ -14,7 +14,7 @@ import (
 // noteState is called ahead of statements of c.
 func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 	for _, st := range statements {
-		s.noteSettings(st)
+		s.noteSettings(c, st)
 		s.noteLocal(c, st)
 		s.noteTemporary(c, st)
 		c.noteNames(st)
@@ -40,6 +40,12 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 		for _, name := range l.names {
 			if st.All || name == lastsAs(st.Name) {
 				s.aside("SELECT pg_catalog.set_config(" + l.keptAs(name) + ", '', true)")
+			}
+		}
+	case sqltext.SetSessionCharacteristics:
+		for _, name := range characteristics {
+			if st.Local {
+				s.keepLocal(l, name)
 			}
 		}
 	case sqltext.SetLocal:

@@ -15,10 +15,12 @@ var parkable = []string{"idle_in_transaction_session_timeout", "idle_session_tim
 // lastsAs is the setting in which the value of a setting lasts.
 func lastsAs(setting string) string {
 	if slices.Contains(parkable, setting) {
-		return "txiso.parked_" + setting
+		return parkedSetting + setting
 	}
 	return setting
 }
+
+const parkedSetting = "txiso.parked_"
 
 // looksAtParked reports that a statement may look at settings that are parked.
 func looksAtParked(sql string) bool {

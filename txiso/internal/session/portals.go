@@ -225,6 +225,11 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 			s.noteSnapshot(c, p.stmt.queries)
 		}
 		s.forwardPortal(c, m, name, p)
+		if p != nil && s.status(c) != 'E' {
+			if list := c.restartsOf(p.stmt.state); len(list) > 0 {
+				s.restart(c, list)
+			}
+		}
 		s.ex.pipelined = s.phys.version >= pipelinesAreBlocks
 	}
 	return false

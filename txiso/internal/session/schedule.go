@@ -43,7 +43,8 @@ type exchange struct {
 	rest      []byte      // what is left of the batch behind it
 	collect   func(row []byte)
 	sets      []string                // settings that it changes for the session
-	resets    bool                    // it gives settings their defaults
+	resets    bool                    // it gives all settings their defaults
+	restarts  []restart               // those that it is to give their values of the startup
 	notes     string                  // notes that it resets, see notes.go
 	park      []string                // settings that are to be parked behind it
 	tell      bool                    // a transaction has ended that had changed settings the client is told about
@@ -127,7 +128,9 @@ func (s *Session) finish() {
 	s.deliverHeld()
 	s.journal.finish()
 	s.owner = nil
-	s.settleSettings(c)
+	if !s.ex.failed { // else it has changed none
+		s.settleNames()
+	}
 	s.settle(c)
 	if !c.eof {
 		c.in = appendReady(c.in, s.status(c))

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -18,9 +17,7 @@ type settings struct {
 	names []string // what may differ between connections
 	of    *conn    // whose settings the server has; nil when nobody has spoken yet
 	guard *conn    // whose it had when the guard was set, and has again when that is returned to
-	renew []string // settings of the startup of the connection that spoke last, which it has reset to what they are without
-
-	keeps *conn // whose settings are being read: what the server answers is needed when it speaks again
+	keeps *conn    // whose settings are being read: what the server answers is needed when it speaks again
 
 	saved    map[string]saved // at go-txdb's savepoints
 	parked   []string         // see park.go
@@ -33,7 +30,6 @@ type settings struct {
 type saved struct {
 	of       *conn // whose settings the server had
 	readOnly bool
-	renew    []string
 }
 
 // forgetMeaning is called ahead of an exchange of c: what others have prepared means something else under its settings.
@@ -50,15 +46,10 @@ func (s *Session) adopt(c *conn) {
 		if s.guard != guardRunning {
 			s.closeGuard() // so that a return to the next one leaves c's settings alone
 		}
-		if set.of != nil && len(set.renew) > 0 {
-			s.internalQuery(set.of.settingsSQL(set.renew))
-		}
-		if set.of != c {
-			s.keepSettings()
-			s.internalQuery(c.settingsSQL(set.names))
-		}
+		s.keepSettings()
+		s.internalQuery(c.settingsSQL(set.names))
 	}
-	set.of, set.renew = c, nil
+	set.of = c
 }
 
 // keepSettings reads what the connection that spoke last has set, if it will need it again.
@@ -125,10 +116,10 @@ func (set *settings) savepoint(sql string) {
 		if set.saved == nil {
 			set.saved = make(map[string]saved)
 		}
-		set.saved[st.Name] = saved{set.of, set.readOnly, set.renew}
+		set.saved[st.Name] = saved{set.of, set.readOnly}
 	case sqltext.RollbackTo:
 		was := set.saved[st.Name]
-		set.of, set.readOnly, set.renew = was.of, was.readOnly, was.renew
+		set.of, set.readOnly = was.of, was.readOnly
 	}
 }
 
@@ -145,10 +136,13 @@ func literal(s string) string {
 }
 
 // noteSettings notes ahead of a statement of c which settings it changes for the session.
-func (s *Session) noteSettings(st sqltext.Statement) {
+func (s *Session) noteSettings(c *conn, st sqltext.Statement) {
+	if !s.ex.open { // else behind the Execute
+		s.ex.restarts = append(s.ex.restarts, c.restarts(st)...)
+	}
 	switch {
 	case st.Kind == sqltext.SetSessionCharacteristics:
-		s.ex.sets = append(s.ex.sets, "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable")
+		s.ex.sets = append(s.ex.sets, characteristics...)
 		return
 	case st.Kind != sqltext.Set && (st.Kind != sqltext.SetLocal || st.Name == ""), isCall(st.Name):
 		return
@@ -160,7 +154,6 @@ func (s *Session) noteSettings(st sqltext.Statement) {
 		s.ex.park = append(s.ex.park, s.settings.parked...)
 	default:
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
-		s.ex.resets = s.ex.resets || st.Default
 	}
 	if slices.Contains(parkable, st.Name) {
 		s.ex.park = append(s.ex.park, strings.Clone(st.Name))
@@ -192,24 +185,8 @@ func changesMeaning(setting string) bool {
 	return !strings.Contains(setting, ".")
 }
 
-// settleSettings is called when the exchange is over that has noted settings.
-func (s *Session) settleSettings(c *conn) {
-	if s.ex.failed {
-		return // it has changed none
-	}
-	set := &s.settings
-	s.settleNames()
-	if !s.ex.resets {
-		return
-	}
-	c.settings = maps.Clone(c.settings) // an open transaction has the same map
-	for name := range c.startup {
-		if s.ex.sets == nil || slices.Contains(s.ex.sets, name) {
-			set.renew = append(set.renew, name)
-			delete(c.settings, name)
-		}
-	}
-}
+// characteristics are the settings of SET SESSION CHARACTERISTICS.
+var characteristics = []string{"default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable"}
 
 // settleNames notes the settings of what has been done, or committed.
 func (s *Session) settleNames() {

@@ -2,8 +2,11 @@ package session_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 	"github.com/txiso/txiso-go/txiso/internal/session"
 )
 
@@ -321,5 +325,115 @@ func TestStartupParametersOutliveAFailure(t *testing.T) {
 				expect(t, "TimeZone of another connection", value(t, db, "SHOW TimeZone"), "UTC")
 			}
 		}
+	})
+}
+
+// RESET gave the value of the server's own connection up to the end of the exchange, and took that of the startup for what was set behind it.
+func TestResetGivesTheValueOfTheStartupAtOnce(t *testing.T) {
+	s := open(t, session.Options{})
+	plain, err := pgx.ParseConfig(pgtest.DSN(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := pgx.ConnectConfig(t.Context(), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	role := "txiso_test_" + strings.ToLower(rand.Text())
+	do(t, admin, "CREATE ROLE "+role, "CREATE ROLE "+role+"_other")
+	defer do(t, admin, "DROP ROLE "+role, "DROP ROLE "+role+"_other")
+	parameters := map[string]string{
+		"role": role, "search_path": "app", "TimeZone": "Asia/Tokyo", "my.own": "first", "idle_in_transaction_session_timeout": "7s", "log_min_messages": "error",
+	}
+	plain.RuntimeParams = parameters
+	const look = "SELECT current_user::text, current_setting('role'), current_setting('search_path'), current_setting('TimeZone'), current_setting('statement_timeout'), " +
+		"current_setting('my.own', true), current_setting('idle_in_transaction_session_timeout'), current_setting('log_min_messages'), current_setting('default_transaction_read_only')"
+	for _, script := range [][]string{
+		{"RESET ROLE; " + look},
+		{"SET ROLE none", "RESET ROLE; " + look},
+		{"SET ROLE " + role + "_other", "RESET ALL; " + look, "RESET ROLE"},
+		{"SET search_path = other", "RESET search_path; " + look},
+		{"RESET ROLE; SET search_path = tenant1", "RESET search_path"},
+		{"RESET ALL; SET statement_timeout = '5s'", "RESET ALL; SET search_path = x; " + look},
+		{"SET my.own = 'second'", "RESET my.own", "SET my.own TO DEFAULT; " + look},
+		{"SET idle_in_transaction_session_timeout = '9s'", "RESET idle_in_transaction_session_timeout", "RESET ALL"},
+		{"SET TIME ZONE 'UTC'", "SET TIME ZONE LOCAL", "SET TIME ZONE 'UTC'; SET TIME ZONE DEFAULT; " + look},
+		{"BEGIN", "SET LOCAL search_path = a", "SET LOCAL search_path TO DEFAULT; " + look, "COMMIT"},
+		{"SET search_path = b", "BEGIN", "SET LOCAL search_path TO DEFAULT", "COMMIT"},
+		{"SET search_path = b", "BEGIN", "RESET search_path", "ROLLBACK"},
+		{"SET search_path = b", "BEGIN", "SAVEPOINT a", "RESET ALL", "ROLLBACK TO a", "COMMIT"},
+		{"SET search_path = b", "RESET ALL; SELECT 1/0"},
+		{"RESET nothing_of_that_name"},
+		{"SET search_path = b", "DISCARD ALL"},
+		{"SET ROLE " + role + "_other", "DISCARD ALL"},
+		{"SET ROLE none", "DISCARD ALL"},
+		{"BEGIN", "SET LOCAL SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "COMMIT"},
+	} {
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+			play := func(conn *pgx.Conn) (outcomes []string) {
+				defer conn.Close(context.Background())
+				for _, sql := range append(script, look) {
+					mode := mode
+					if strings.Contains(sql, ";") || strings.HasPrefix(sql, "DISCARD") {
+						mode = pgx.QueryExecModeSimpleProtocol
+					}
+					rows, err := conn.Query(t.Context(), sql, mode)
+					var got [][]any
+					for err == nil && rows.Next() {
+						values, _ := rows.Values()
+						got = append(got, values)
+					}
+					rows.Close()
+					outcomes = append(outcomes, fmt.Sprint(got, rows.CommandTag(), code(rows.Err()), conn.PgConn().ParameterStatus("TimeZone")))
+				}
+				return outcomes
+			}
+			conn, err := pgx.ConnectConfig(t.Context(), plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := play(conn)
+			clean(t, s, func(db *sql.DB) {
+				exec(t, db, "SET search_path = others")
+				cfg := s.Config().Copy()
+				cfg.RuntimeParams = parameters
+				conn, err := pgx.ConnectConfig(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := play(conn); !slices.Equal(got, want) {
+					t.Errorf("%q in mode %v:\nplain %q\ntxiso %q", script, mode, want, got)
+				}
+				expect(t, "the others'", value(t, db, "SHOW search_path"), "others")
+			})
+		}
+	}
+}
+
+// A setting of a part that had succeeded was everybody's when the rest of its string had failed.
+func TestASettingAheadOfAFailureIsItsConnectionsOwn(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "BEGIN")
+		fail(t, a, "22012", "SET work_mem = '5MB'; SAVEPOINT a; SELECT 1/0")
+		do(t, a, "ROLLBACK TO a", "COMMIT")
+		expect(t, "of the other", show(t, b, "work_mem"), "4MB")
+		expect(t, "its own", show(t, a, "work_mem"), "5MB")
+	})
+}
+
+// A guard that was returned to was taken for that of the connection that had failed ahead of it.
+func TestSettingsOutliveTheRollbackOfAnotherBehindAFailure(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		fail(t, b, "22012", "SELECT 1/0")
+		do(t, a, "BEGIN", "SELECT 1")
+		do(t, b, "SET work_mem = '5MB'")
+		do(t, a, "ROLLBACK")
+		expect(t, "work_mem", show(t, b, "work_mem"), "5MB")
+		expect(t, "that of the other", show(t, a, "work_mem"), "4MB")
 	})
 }

@@ -111,7 +111,7 @@ func (s *Session) query(c *conn, m message) {
 	q.several = len(q.statements) > 1
 	control, other := false, false
 	for _, st := range q.statements {
-		control = control || mayControl(st.Kind) || q.several && resetsAll(st)
+		control = control || mayControl(st.Kind) || q.several && (resetsAll(st) || len(c.restarts(st)) > 0)
 		other = other || !mayControl(st.Kind) || st.Kind == sqltext.SetLocal || st.Kind == sqltext.SetConstraints
 	}
 	if !control {
@@ -228,6 +228,7 @@ func (s *Session) discardAll(c *conn) {
 	s.forgetUnnamed()
 	s.names.prepared = false
 	s.ex.resets = true
+	s.ex.restarts = c.restartsOf([]sqltext.Statement{{Kind: sqltext.Set, Default: true, All: true}, {Kind: sqltext.Set, Default: true, Name: "session_authorization"}, {Kind: sqltext.Set, Default: true, Name: "role"}})
 	c.statements = nil
 }
 
@@ -263,7 +264,7 @@ func (s *Session) continueStrings(c *conn) {
 			continue
 		}
 		n := 1 // what is noted ahead of a SET must be behind the savepoint that takes both back, and not ahead of a RESET ALL
-		for n < len(q.statements) && !resetsAll(st) && !restoresModes(st) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
+		for n < len(q.statements) && !resetsAll(st) && len(c.restarts(st)) == 0 && !restoresModes(st) && !mayControl(q.statements[n].Kind) && !sets(q.statements[n].Kind) {
 			n++
 		}
 		s.sendStrings(c, q.statements[:n])
@@ -314,6 +315,16 @@ func (s *Session) opDone() {
 	s.ex.parts++
 	s.ex.bound = false
 	s.writeNotes()
+	restarts := s.ex.restarts
+	s.ex.restarts = nil
+	if !s.ex.failed {
+		s.settleNames()
+		if len(restarts) > 0 {
+			s.restart(c, restarts)
+			s.endInternal()
+			return
+		}
+	}
 	switch {
 	case s.ex.collect != nil && !s.ex.failed:
 		s.listed(c)

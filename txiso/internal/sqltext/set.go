@@ -35,7 +35,10 @@ func (p *parser) setRest() (Statement, bool) {
 	case p.words("session", "authorization"):
 		return p.setParameter("session_authorization")
 	case p.words("time", "zone"):
-		return p.setParameter("timezone")
+		ahead := *p
+		st, ok := p.setParameter("timezone")
+		st.Default = st.Default || ahead.words("local")
+		return st, ok
 	case p.keyword("names"):
 		return Statement{Kind: Set, Name: "client_encoding"}, true
 	case p.keyword("schema"):
