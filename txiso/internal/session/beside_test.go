@@ -3,10 +3,13 @@ package session_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/txiso/txiso-go/txiso/internal/session"
@@ -430,4 +433,112 @@ func TestATakenNameStaysTaken(t *testing.T) {
 		_, err := b.PgConn().Prepare(t.Context(), "name", "SELECT 2", nil)
 		expect(t, "a second Parse", code(err), "42P05")
 	})
+}
+
+// What DISCARD ALL did beside another connection's cursor on a temporary table failed, and the session was lost.
+func TestDiscardAllLeavesTheOthersTheirOwn(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "CREATE TEMP TABLE kept AS SELECT 1 i", "DECLARE h CURSOR WITH HOLD FOR SELECT * FROM kept")
+		do(t, b, "CREATE TEMP TABLE gone (id int PRIMARY KEY)", "CREATE TEMP TABLE gone_too (id int REFERENCES gone DEFERRABLE INITIALLY DEFERRED)", "DISCARD ALL")
+		fail(t, b, "42P01", "SELECT * FROM gone")
+		do(t, b, "CREATE TEMP TABLE gone (id int)", "INSERT INTO items VALUES (1, 'one')")
+		do(t, a, "FETCH h", "CLOSE h", "SELECT * FROM kept")
+		do(t, b, "CREATE TEMP TABLE also (id int PRIMARY KEY)", "CREATE TEMP TABLE too (id int REFERENCES also DEFERRABLE INITIALLY DEFERRED)", "DISCARD TEMP", "INSERT INTO items VALUES (2, 'two')")
+	})
+}
+
+// A name that DEALLOCATE had freed stayed taken on the server, and one that only looked like pgx's was there for the next test.
+func TestNamesThatAreDeallocatedAreFree(t *testing.T) {
+	s := open(t, session.Options{})
+	for range 2 {
+		clean(t, s, func(*sql.DB) {
+			a, _ := two(t, s)
+			for _, name := range []string{"own", "stmt_x"} {
+				if _, err := a.PgConn().Prepare(t.Context(), name, "SELECT 1", nil); err != nil {
+					t.Error(err)
+				}
+			}
+			do(t, a, "DEALLOCATE own", "PREPARE own AS SELECT 2", "EXECUTE own")
+			fail(t, a, "42P05", "PREPARE stmt_x AS SELECT 1")
+		})
+	}
+}
+
+// What a commit does to temporary tables failed under another session authorization, or when one had gone with another.
+func TestTemporaryTablesGoWhoeverCommits(t *testing.T) {
+	s := open(t, session.Options{})
+	for _, script := range [][]string{
+		{"CREATE TEMP TABLE a (id int) ON COMMIT DELETE ROWS", "SET SESSION AUTHORIZATION pg_monitor", "SELECT 1", "INSERT INTO pg_temp.a VALUES (1)", "RESET SESSION AUTHORIZATION"},
+		{"BEGIN", "CREATE TEMP TABLE p (id int) ON COMMIT DROP", "CREATE TEMP TABLE c () INHERITS (p) ON COMMIT DELETE ROWS", "COMMIT", "SELECT 1"},
+		{"CREATE TEMP TABLE a (id int PRIMARY KEY) ON COMMIT DELETE ROWS", "CREATE TEMP TABLE b (id int REFERENCES a)", "SELECT 1"},
+	} {
+		clean(t, s, func(db *sql.DB) {
+			a, _ := two(t, s)
+			for _, sql := range script {
+				_, _ = a.Exec(t.Context(), sql)
+			}
+			exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+			expect(t, script[0], value(t, db, countItems), "1")
+		})
+	}
+}
+
+// A commit is no statement, so no statement_timeout ends it.
+func TestACommitIsNotTimed(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		a, _ := two(t, s)
+		do(t, a, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$",
+			"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()",
+			"SET statement_timeout = '100ms'", "INSERT INTO items VALUES (1, 'one')",
+			"BEGIN", "INSERT INTO items VALUES (2, 'two')", "COMMIT")
+		expect(t, "statement_timeout", show(t, a, "statement_timeout"), "100ms")
+		fail(t, a, "57014", "SELECT pg_sleep(10)")
+		do(t, a, "RESET statement_timeout")
+		expect(t, "items", value(t, db, countItems), "2")
+	})
+}
+
+// What the server says while it is asked whether it can read a string, it says again when that is executed.
+func TestNoticesComeOnce(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		var notices []string
+		cfg := s.Config().Copy()
+		cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notices = append(notices, n.Code) }
+		c, err := pgx.ConnectConfig(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		do(t, c, "BEGIN; CREATE TABLE "+strings.Repeat("long", 20)+" (); COMMIT")
+		expect(t, "notices", strings.Join(notices, " "), "42622")
+	})
+}
+
+// A statement was kept for the next test with a literal as it had been read under a setting of this one's, made by a function.
+func TestAFunctionsSettingsMeanNothingToTheNextTest(t *testing.T) {
+	cfg := database(t)
+	run(t, cfg, "CREATE FUNCTION move(zone text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('time' || 'zone', zone, false) $$")
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for _, zone := range []string{"Asia/Tokyo", "UTC"} {
+		clean(t, s, func(*sql.DB) {
+			a, _ := two(t, s)
+			var was string
+			if err := a.QueryRow(t.Context(), "SELECT move($1)", zone).Scan(&was); err != nil {
+				t.Error(err)
+			}
+			var hour int
+			if err := a.QueryRow(t.Context(), "SELECT extract(hour FROM '2020-01-01'::timestamptz AT TIME ZONE 'UTC')::int + $1", 0).Scan(&hour); err != nil {
+				t.Error(err)
+			}
+			expect(t, "midnight in "+zone, fmt.Sprint(hour), map[string]string{"UTC": "0", "Asia/Tokyo": "15"}[zone])
+		})
+	}
 }

@@ -18,7 +18,7 @@ import (
 func (s *Session) recompile() {
 	if s.altered && !s.recompiled && s.phys.deferred.compiled && !s.opts.Shared && s.modes(s.owner).Access != sqltext.ReadOnly {
 		s.altered, s.recompiled = false, true
-		s.internalQuery(unhindered("DO " + literal(changeFunctions)))
+		s.internalQuery(s.unhindered("DO " + literal(changeFunctions)))
 	}
 }
 

@@ -26,7 +26,7 @@ type deferredConstraints struct {
 // it calls, T that one of triggers may; C that there are functions that open cursors, P that there are some with variables.
 // Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
 const listDeferrable = `WITH altering AS MATERIALIZED (SELECT oid, lower(proname) AS name FROM pg_catalog.pg_proc ` +
-	`WHERE oid >= 16384 AND prosrc ~* '\m(create|alter|drop)\s+\w') ` +
+	`WHERE oid >= 16384 AND prosrc ~* '\m((create|alter|drop)\s+\w|(set_config\s*\(\s*''|set\s+(local\s+|session\s+)?)search_path)') ` +
 	`SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
 	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE ` +
@@ -111,10 +111,17 @@ func (s *Session) appendCheck() {
 	s.bind()
 	s.prepareRestore()
 	if m := s.modes(s.owner); m.setup != "" {
-		s.asideStep(s.takeSetup(m), step{drop: true, quiet: !s.ex.tell}) // what is deferred is refused in what has become read only
+		s.asideStep(s.takeSetup(m), step{drop: true, tell: true, quiet: !s.ex.tell}) // what is deferred is refused in what has become read only
+	}
+	timed := slices.Contains(s.settings.names, "statement_timeout") || slices.Contains(s.ex.sets, "statement_timeout")
+	if timed { // a commit is none
+		s.asideStep(endTimeout, step{drop: true, tell: true, quiet: true})
 	}
 	s.runStep(s.names.check, step{drop: true, tell: true})
 	s.runStep(s.names.restore, step{drop: true, tell: true})
+	if timed {
+		s.asideStep(resumeTimeout, step{drop: true, tell: true, quiet: true})
+	}
 }
 
 // checkReady reports that the check can be sent ahead of time behind a Query: the server knows its statements. It could not

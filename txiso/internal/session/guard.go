@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -102,6 +103,10 @@ func (s *Session) ready(c *conn) {
 	}
 	if c.zombie {
 		s.failAgain()
+	}
+	if s.tx.owner == c && s.tx.unawares {
+		s.tx.unawares = false
+		s.sendFailure()
 	}
 }
 
@@ -405,11 +410,19 @@ func (s *Session) asideStep(sql string, st step) {
 
 // unhindered is a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
 // does: outside a guard, what fails takes everything with it. The timeout of a statement begins with it, in a string of several, too.
-func unhindered(sql string) string {
-	return "SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
-		"pg_catalog.set_config('statement_timeout', '0', false);" + withoutRole(sql) +
-		";SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)"
+func (s *Session) unhindered(sql string) string {
+	if slices.Contains(s.settings.names, "session_authorization") {
+		sql = "SELECT pg_catalog.set_config('txiso.session_authorization', pg_catalog.current_setting('session_authorization'), false);RESET SESSION AUTHORIZATION;" +
+			sql + ";SELECT pg_catalog.set_config('session_authorization', pg_catalog.current_setting('txiso.session_authorization'), false)"
+	}
+	return endTimeout + ";" + withoutRole(sql) + ";" + resumeTimeout
 }
+
+const (
+	endTimeout = "SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
+		"pg_catalog.set_config('statement_timeout', '0', false)"
+	resumeTimeout = "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)"
+)
 
 // withoutRole is a statement that needs the rights of the session's own user.
 func withoutRole(sql string) string {

@@ -120,7 +120,7 @@ const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg
 func (s *Session) endLocals(e *effects) {
 	s.cleanup = append(s.cleanup, e.locals.restoreSQL(s.hasRoles())...)
 	if e.cursors {
-		s.cleanup = append(s.cleanup, unhindered(closeCursors))
+		s.cleanup = append(s.cleanup, s.unhindered(closeCursors))
 	}
 	s.temporary.due = len(s.temporary.tables) > 0
 	if s.temporary.due && s.temporary.drops || slices.ContainsFunc(e.locals.names, changesMeaning) {

@@ -180,19 +180,18 @@ func (s *Session) covered(c *conn) bool { return c.level != s.level }
 
 // turnAway answers a covered connection's next batch. It does so at once, whoever owns the exchange under way.
 func (s *Session) turnAway(c *conn) {
-	var last byte
-	each(c.out.buf[:c.out.batches[0].end], func(m message) bool {
-		last = m.kind()
-		return true
-	})
+	last := lastKind(c.out.buf[:c.out.batches[0].end])
 	c.out.dropBatch()
 	if isCopy(last) {
 		return // its COPY was turned away
 	}
-	if !c.turnedAway {
+	if c.turnedAway { // everything up to Sync is to be ignored
+		c.turnedAway = last != 'S'
+	} else {
 		c.in = encode(c.in, s.notNow(c))
+		c.turnedAway = last == 'H'
 	}
-	if c.turnedAway = last == 'H'; !c.turnedAway { // else everything up to Sync is to be ignored
+	if !c.turnedAway {
 		c.in = appendReady(c.in, s.status(c))
 	}
 }

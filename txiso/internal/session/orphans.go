@@ -53,7 +53,7 @@ func (s *Session) dropOrphans() {
 		prepared = slices.DeleteFunc(prepared, func(name string) bool { return slices.Contains(c.prepared, name) })
 	}
 	s.closeGuard() // so that a return to the next one does not bring them back
-	s.internalQuery(unhindered(dropOrphansSQL(owners, prepared)))
+	s.internalQuery(s.unhindered(dropOrphansSQL(owners, prepared)))
 	s.ddl = true
 	s.forgetSchema()
 }

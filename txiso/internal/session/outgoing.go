@@ -91,6 +91,15 @@ func (m message) kind() byte   { return m[0] }
 func (m message) size() int    { return 1 + int(binary.BigEndian.Uint32(m[1:5])) }
 func (m message) body() []byte { return m[5:m.size()] }
 
+// lastKind is the kind of the last message of a batch.
+func lastKind(batch []byte) (last byte) {
+	each(batch, func(m message) bool {
+		last = m.kind()
+		return true
+	})
+	return last
+}
+
 // malformed tells in the server's words what is wrong with the head of a message, or nothing.
 func (m message) malformed() string {
 	limit := maxSmallMessage

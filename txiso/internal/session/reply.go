@@ -138,6 +138,9 @@ func (s *Session) message(m message) {
 func (s *Session) notice(m message) {
 	switch {
 	case !s.dropping():
+		if s.steps.first().syntax {
+			return // it comes again when that is executed
+		}
 		s.deliverHeld()
 		s.deliver(m)
 	case s.steps.len() > 0 && s.steps.first().tell:
@@ -167,6 +170,10 @@ func (s *Session) parameter(m message) {
 	}
 	if s.implicit() && slices.Contains(s.ex.locals.names, strings.ToLower(name)) {
 		return // it has its old value again when the exchange is over
+	}
+	if changesMeaning(strings.ToLower(name)) { // by a function, for all we know
+		s.ddl = true
+		s.statements.invalidate()
 	}
 	s.tx.reported = s.tx.reported || s.tx.owner != nil
 	s.deliverHeld()
@@ -232,7 +239,7 @@ func (s *Session) inject() {
 
 // complete handles CommandComplete.
 func (s *Session) complete(st *step, m message) {
-	s.ex.copyIn = false
+	s.copyOver()
 	if st.drop {
 		return
 	}
@@ -269,6 +276,9 @@ func (s *Session) noteTag(tag string) {
 		s.prepares++
 	case "ROLLBACK": // to a savepoint of the test's
 		s.forgetSchema()
+	case "DISCARD TEMP":
+		s.ddl = true
+		s.deferred.stale = true
 	default:
 		if s.changesSchema(tag) {
 			s.noteAltered(tag)
@@ -294,7 +304,7 @@ func (s *Session) changesSchema(tag string) bool {
 
 // startCopyIn handles CopyInResponse.
 func (s *Session) startCopyIn(st *step, m message) {
-	s.ex.copyIn = true
+	s.ex.copying, s.ex.copyIn = true, s.ex.copyEnds == 0
 	s.deliverHeld()
 	s.deliver(m)
 	if c := s.owner; c == nil || c.closed != nil || c.eof {
@@ -362,7 +372,9 @@ func (s *Session) errorResponse(m message) {
 		}
 	}
 	s.ex.failed = true
-	s.ex.copyIn = false
+	if copying := s.ex.copying; !s.copyOver() && copying {
+		s.awaitSync()
+	}
 	if st.kind != 'Q' {
 		s.skipToSync()
 	}

@@ -23,6 +23,8 @@ type exchange struct {
 	aborted   bool    // it is of a zombie, see ready
 	modes     txModes // of the transaction that it is by itself
 	copyIn    bool    // the server wants CopyData
+	copying   bool    // a COPY FROM STDIN is under way
+	copyEnds  int     // CopyDone and CopyFail that belong to those under way and to come
 	alone     bool    // nothing may be sent behind it ahead of time
 	writes    bool    // it may have changed data
 	wrote     bool    // it has, by the look of it
@@ -84,9 +86,14 @@ func (s *Session) advance(c *conn) {
 	for c.out.ready() && c.closed == nil {
 		b := c.out.batches[0]
 		switch {
-		case s.covered(c):
+		case s.covered(c), c.turnedAway:
 			s.turnAway(c)
-		case s.owner == c && s.ex.copyIn, s.owner == c && isCopy(b.first):
+		case s.owner == c && s.ex.copyIn:
+			s.copyData(c)
+		case s.owner == c && isCopy(b.first) && s.asksAhead():
+			return // the COPY is in the rest of the Query
+		case s.owner == c && isCopy(b.first):
+			s.noteCopyEnd(b.first)
 			s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
 			c.out.dropBatch()
 		case isCopy(b.first):
@@ -115,9 +122,17 @@ func (s *Session) translateBatch(c *conn) {
 // answerUnsent answers c's next batch, whose turn will not come, with an error.
 func (s *Session) answerUnsent(c *conn, e *pgproto3.ErrorResponse) {
 	answer := encode(nil, e)
-	s.recordUnsent(c, c.out.buf[:c.out.batches[0].end], answer)
+	batch := c.out.buf[:c.out.batches[0].end]
+	s.recordUnsent(c, batch, answer)
+	c.turnedAway = lastKind(batch) == 'H'
 	c.out.dropBatch()
-	c.in = appendReady(append(c.in, answer...), s.status(c))
+	c.in = append(c.in, answer...)
+	if s.tx.owner == c && !s.tx.failed {
+		s.tx.failed, s.tx.unawares = true, true
+	}
+	if !c.turnedAway { // else everything up to Sync is to be ignored
+		c.in = appendReady(c.in, s.status(c))
+	}
 }
 
 func isCopy(kind byte) bool { return kind == 'd' || kind == 'c' || kind == 'f' }
@@ -371,6 +386,57 @@ func (s *Session) leave(c *conn) {
 	s.wakeAll()
 }
 
+// asksAhead reports that the exchange under way is a Query of which the server has not been sent all yet.
+func (s *Session) asksAhead() bool {
+	return s.ex.syntax || s.ex.commit != nil || len(s.ex.strings.statements) > 0
+}
+
+// copyData sends the next of what c sends while the server wants CopyData. The server ignores Flush and Sync there, also one that came with
+// the COPY; behind CopyDone it wants another (manual 55.2.6).
+func (s *Session) copyData(c *conn) {
+	b := c.out.batches[0]
+	switch b.first {
+	case 'S', 'H':
+	case 'c', 'f':
+		s.ex.copyIn = false
+		s.awaitSync()
+		s.noteCopyEnd(b.first)
+		fallthrough
+	default:
+		s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
+	}
+	c.out.dropBatch()
+}
+
+// noteCopyEnd notes a CopyDone or CopyFail, which may have been sent ahead.
+func (s *Session) noteCopyEnd(kind byte) {
+	if kind == 'c' || kind == 'f' {
+		s.ex.copyEnds++
+	}
+}
+
+// copyOver notes the end of the COPY FROM STDIN that is under way, if one is, and whether the client had ended it.
+func (s *Session) copyOver() (ended bool) {
+	ended = s.ex.copyEnds > 0
+	if s.ex.copying {
+		s.ex.copyIn, s.ex.copying, s.ex.copyEnds = false, false, max(0, s.ex.copyEnds-1)
+	}
+	return ended
+}
+
+// awaitSync notes that the server has ignored the Sync that came with a COPY in the extended protocol.
+func (s *Session) awaitSync() {
+	if s.steps.len() == 0 || s.steps.first().kind == 'Q' || s.ex.open {
+		return
+	}
+	i := slices.IndexFunc(s.steps.queue[s.steps.head:], func(st step) bool { return st.kind == 'S' })
+	if i >= 0 {
+		i += s.steps.head
+		s.steps.queue = slices.Delete(s.steps.queue, i, i+1)
+		s.ex.open = true
+	}
+}
+
 // endCopyIn tells a server that waits for CopyData of a client that is gone that there will be none. In the extended
 // protocol the server has ignored the Sync that came ahead of the data, so it gets another (manual 55.2.6).
 func (s *Session) endCopyIn() {
@@ -378,10 +444,9 @@ func (s *Session) endCopyIn() {
 		return
 	}
 	s.ex.copyIn = false
+	s.noteCopyEnd('f')
 	s.wbuf = encode(s.wbuf, &pgproto3.CopyFail{Message: "the client went away"})
-	if s.steps.len() > 0 && s.steps.first().kind != 'Q' {
-		s.wbuf = append(s.wbuf, syncMessage...)
-	}
+	s.awaitSync() // leave sends it
 }
 
 // cancelAgain is when a CancelRequest is repeated. The server ignores one that finds it between two messages.

@@ -170,8 +170,15 @@ func (s *Session) parseTaken(c *conn, name string, rest []byte, had *statement) 
 // namedByQuery reports that pgx has made the name from the query. Such a name means the same for everybody; others are the
 // client's own, as are those of SQL's PREPARE, and are free again for the next test.
 func namedByQuery(name string) bool {
-	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "stmt_")
+	digest, cached := strings.CutPrefix(name, "stmtcache_")
+	if !cached {
+		digest, _ = strings.CutPrefix(name, "stmt_")
+	}
+	return len(digest) == digestLength && len(name) > digestLength && strings.Trim(digest, "0123456789abcdef") == ""
 }
+
+// digestLength is that of the hexadecimal digest in a name that pgx has made.
+const digestLength = 48
 
 // lasts reports that a statement means the same as long as the schema is the same. Words like 'now' are read as a time when the
 // statement is prepared (manual 8.5.1.4).

@@ -18,6 +18,7 @@ type appTx struct {
 	owner     *conn
 	abandoned bool // its connection is gone; it ends with the exchange that runs inside it
 	failed    bool // as after an error in a real transaction
+	unawares  bool // the server does not know that yet
 	modes     txModes
 	wrote     bool // deferred constraints may have to be checked at COMMIT
 	effects
@@ -116,8 +117,8 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 		return
 	}
 	if !inTx {
-		if s.tx.owner != nil { // it yields
-			s.zombify()
+		if s.tx.owner != nil && !s.makeWay(c) {
+			return
 		}
 		s.begin(c, s.ex.modes)
 		s.tx.began = c.site
@@ -128,6 +129,22 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 	}
 	s.emitComplete(c, tag)
 }
+
+// makeWay ends another connection's transaction that yields. One that does not is still open when c's statement could not be seen to begin
+// one before it was sent: prepared long ago, or in a pipeline that has begun with something else.
+func (s *Session) makeWay(c *conn) bool {
+	if s.tx.failed && s.tx.yields {
+		s.zombify()
+		return true
+	}
+	s.emitError(c, &pgproto3.ErrorResponse{
+		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "55P03",
+		Message: fmt.Sprintf("txiso: a transaction cannot begin here while the one begun at %v is still open", s.tx.began), Hint: oneAfterTheOther,
+	})
+	return false
+}
+
+const oneAfterTheOther = "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone."
 
 // begin opens an app transaction of c.
 func (s *Session) begin(c *conn, modes txModes) {
@@ -147,8 +164,7 @@ func (s *Session) controlCommit(c *conn, st sqltext.Statement, inTx bool) (waits
 	case !inTx:
 		return s.commitAhead(c)
 	case s.status(c) == 'E':
-		s.endFailed(c, st.Chain)
-		s.emitComplete(c, "ROLLBACK")
+		s.controlRollback(c, st, inTx)
 	case s.guard == guardRunning && s.mustCheck(s.tx.wrote, &s.tx.effects):
 		s.ready(c) // another connection may have spoken since, and failed
 		s.ex.commit = &commit{chain: st.Chain}
@@ -221,6 +237,8 @@ func (s *Session) controlRollback(c *conn, st sqltext.Statement, inTx bool) {
 	case !inTx:
 		s.endAhead(c, guardFailed) // in a string of several statements: it undoes those ahead of it
 		s.emit(c, pgWarning("25P01", "there is no transaction in progress"))
+	case c.zombie && st.Chain && s.tx.owner != nil && !s.makeWay(c):
+		return
 	default:
 		s.endFailed(c, st.Chain)
 	}
@@ -426,7 +444,7 @@ func (s *Session) waitExpired(c *conn) bool {
 		}
 	}
 	message := fmt.Sprintf("txiso: the transaction begun at %v waits for the one begun at %v, which is still open", c.site, s.tx.began)
-	hint := "The transactions of one test run one after the other. End the first one before the second begins, or give this test a database of its own: Clone."
+	hint := oneAfterTheOther
 	if s.idling(c) {
 		what, end := "a pipeline", "Send its Sync"
 		if s.copying(c) {

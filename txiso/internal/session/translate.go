@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -61,6 +62,7 @@ func (s *Session) translateOne(c *conn, m message) (paused bool) {
 			s.wbuf = append(s.wbuf, m...)
 		}
 	case 'd', 'c', 'f': // of a COPY that was sent ahead in the same batch
+		s.noteCopyEnd(m.kind())
 		s.wbuf = append(s.wbuf, m...)
 	case 'S':
 		s.ex.open = false
@@ -194,7 +196,10 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 	case outside && blockOnly(st) != "":
 		s.emitBlockOnly(c, blockOnly(st))
 	case kind == sqltext.Deallocate && !st.All && c.statements[st.Name] != nil && s.status(c) != 'E':
-		delete(c.statements, st.Name) // the server keeps it for the next who wants it
+		if b := c.statements[st.Name].backend; !b.lasting {
+			s.statements.due = append(s.statements.due, b.name)
+		}
+		delete(c.statements, st.Name) // the server keeps what lasts for the next who wants it
 		s.emitComplete(c, "DEALLOCATE")
 	case outside && kind == sqltext.Discard && st.All:
 		s.discardAll(c)
@@ -209,23 +214,26 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 	return true
 }
 
-// discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD), but for CLOSE ALL: the cursors of
-// an open transaction are another connection's.
-var discardAllSQL = "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL +
-	";DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES;" + noTimeouts
+// discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD), but for CLOSE ALL and DISCARD TEMP:
+// cursors and temporary tables may be another connection's.
+func discardAllSQL(c *conn) string {
+	return "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;" + dropOrphansSQL([]string{strconv.FormatUint(uint64(c.id), 10)}, nil) +
+		";RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL + ";DISCARD PLANS;DISCARD SEQUENCES;" + noTimeouts
+}
 
 func (s *Session) discardAll(c *conn) {
 	s.noteWrites(true)
 	c.leavePortals()
 	s.ready(c)
-	s.keepNotes(s.localNotes()) // what is temporary goes
+	s.keepNotes(append(s.localNotes(), s.notes()...)) // what is temporary may be another's
 	s.bind()
-	s.wbuf = appendQuery(s.wbuf, discardAllSQL)
+	s.wbuf = appendQuery(s.wbuf, discardAllSQL(c))
 	s.push(step{kind: 'Q', drop: true, end: true})
 	s.push(step{inject: appendComplete(nil, "DISCARD ALL")})
 	s.statements.forget()
 	s.statements.invalidate()
 	s.forgetUnnamed()
+	s.ddl, s.deferred.stale = true, true
 	s.names.prepared = false
 	s.ex.resets = true
 	s.ex.restarts = c.restartsOf([]sqltext.Statement{{Kind: sqltext.Set, Default: true, All: true}, {Kind: sqltext.Set, Default: true, Name: "session_authorization"}, {Kind: sqltext.Set, Default: true, Name: "role"}})
