@@ -148,13 +148,15 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 // The server reads 'now' and its like when it prepares a statement, and warm statements are not prepared again.
 func TestNowInALiteralMovesFromTestToTest(t *testing.T) {
 	s := open(t, session.Options{})
-	seen := map[string]bool{}
-	for range 3 {
-		clean(t, s, func(db *sql.DB) { seen[value(t, db, "SELECT ( 'NOW'::timestamptz)::text")] = true })
-		time.Sleep(time.Millisecond)
-	}
-	if len(seen) != 3 {
-		t.Errorf("three tests have seen %d times: %v", len(seen), seen)
+	for _, literal := range []string{"' NOW'", "$$now$$", `E'\\tnow'`} {
+		seen := map[string]bool{}
+		for range 3 {
+			clean(t, s, func(db *sql.DB) { seen[value(t, db, "SELECT ("+literal+"::timestamptz)::text")] = true })
+			time.Sleep(time.Millisecond)
+		}
+		if len(seen) != 3 {
+			t.Errorf("three tests have seen %d times of %s: %v", len(seen), literal, seen)
+		}
 	}
 }
 

@@ -186,18 +186,21 @@ func lasts(k sqltext.Kind, sql string) bool {
 	if k != sqltext.Select && k != sqltext.Show && k != sqltext.With && k != sqltext.Write {
 		return false
 	}
-	for rest := sql; ; {
-		_, literal, ok := strings.Cut(rest, "'")
-		if !ok {
-			return true
+	dollars := strings.Contains(sql, "$$")
+	if !dollars && !strings.Contains(sql, "'") {
+		return true
+	}
+	for i, text := range strings.Split(strings.ToLower(sql), "'") {
+		if i%2 == 0 && !dollars {
+			continue // between two of them
 		}
 		for _, word := range [...]string{"now", "today", "tomorrow", "yesterday"} {
-			if at := strings.TrimLeft(literal, " "); len(at) >= len(word) && strings.EqualFold(at[:len(word)], word) {
+			if strings.Contains(text, word) {
 				return false
 			}
 		}
-		rest = literal
 	}
+	return true
 }
 
 func (b *backendStatement) statement() *statement {

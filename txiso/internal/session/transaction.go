@@ -103,7 +103,7 @@ func (s *Session) controls(c *conn, st sqltext.Statement) bool {
 	case sqltext.RollbackTo:
 		return s.tx.owner != c
 	case sqltext.SetTransaction:
-		return s.status(c) != 'E' && st.Name == "" // that of a snapshot is the server's to refuse
+		return s.status(c) != 'E' && st.Mode != (sqltext.Mode{}) // that of a snapshot is the server's to refuse
 	}
 	return false
 }

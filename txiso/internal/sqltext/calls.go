@@ -28,7 +28,7 @@ func OnlyReads(sql string) bool {
 // Creates reports that a statement whose kind is [Select] or [With] may create a table of its rows, or execute what it explains:
 // it has the word INTO, but not behind INSERT or MERGE, or ANALYZE. A true answer means "perhaps".
 func Creates(sql string) bool {
-	var before string
+	begins := false // the word before is the INSERT or MERGE that a statement begins with
 	plain := plainStrings(sql)
 	for at := 0; ; {
 		start, end := nextWord(sql, at)
@@ -47,14 +47,23 @@ func Creates(sql string) bool {
 		word := sql[start:end]
 		switch {
 		case len(word) == len("into") && strings.EqualFold(word, "into"):
-			if !strings.EqualFold(before, "insert") && !strings.EqualFold(before, "merge") {
+			if !begins {
 				return true
 			}
 		case len(word) == len("analyze") && (strings.EqualFold(word, "analyze") || strings.EqualFold(word, "analyse")):
 			return true
 		}
-		before, at = word, end
+		begins, at = isIn(intoing, word) && beginsAt(sql[:start]), end
 	}
+}
+
+// intoing are the words that statements begin with which have an INTO behind them that creates nothing.
+var intoing = map[string]bool{"insert": true, "merge": true}
+
+// beginsAt reports that a statement may begin behind sql: else the word there is a name.
+func beginsAt(sql string) bool {
+	sql = strings.TrimRight(sql, space)
+	return sql == "" || sql[len(sql)-1] == '(' || sql[len(sql)-1] == ')'
 }
 
 // plainStrings reports that an apostrophe in sql certainly begins or ends a string, and nothing else does.

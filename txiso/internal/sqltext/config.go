@@ -13,7 +13,7 @@ func (l Lexer) Settings(sql string) (found []Statement) {
 	}
 	p := parser{scanner: scanner{sql: sql, backslash: l.BackslashQuotes}}
 	for p.advance(); p.tok.class != eof; {
-		if !p.words("set_config") {
+		if !p.called("set_config") {
 			p.advance()
 			continue
 		}
@@ -25,6 +25,27 @@ func (l Lexer) Settings(sql string) (found []Statement) {
 	return found
 }
 
+// called reads the name of a function, in quotation marks or not.
+func (p *parser) called(function string) bool {
+	ahead := *p
+	if name, ok := ahead.name(); !ok || name != function {
+		return false
+	}
+	*p = ahead
+	return true
+}
+
+// cast reads what may follow a constant.
+func (p *parser) cast() {
+	for p.symbol(':') {
+		ahead := *p
+		if ahead.symbol(':') {
+			_, _ = ahead.parameter()
+			*p = ahead
+		}
+	}
+}
+
 // setConfig reads what follows the name.
 func (p *parser) setConfig() (st Statement, ok bool) {
 	if !p.symbol('(') {
@@ -32,16 +53,31 @@ func (p *parser) setConfig() (st Statement, ok bool) {
 	}
 	st.Name, ok = p.stringConstant()
 	st.Name = strings.Clone(fold(st.Name)) // few call it, and they may keep it
+	p.cast()
 	if !ok || !p.argument() || !p.symbol(',') {
 		return st, false
 	}
-	switch {
-	case p.words("true"):
+	switch local := p.boolean(); local {
+	case "true", "t", "yes", "y", "on", "1":
 		st.Kind, st.Local = SetLocal, true
-	case p.words("false"):
+	case "false", "f", "no", "n", "off", "0":
 		st.Kind = Set
 	}
+	p.cast()
 	return st, st.Kind != None && p.symbol(')')
+}
+
+// boolean reads a constant, as it is written.
+func (p *parser) boolean() (value string) {
+	if value, ok := p.stringConstant(); ok {
+		return fold(strings.TrimSpace(value))
+	}
+	for _, value := range [...]string{"true", "false"} {
+		if p.words(value) {
+			return value
+		}
+	}
+	return ""
 }
 
 // argument reads a comma and an expression.

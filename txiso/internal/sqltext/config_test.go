@@ -16,6 +16,9 @@ func TestSettingsOfSetConfig(t *testing.T) {
 		{"select pg_catalog . set_config ( E'a' , (1 + f(2, 3)) || array['x', 'y'][1] , true ) , set_config('b','',false)", "SetLocal a, Set b"},
 		{"SELECT set_config('a', set_config('b', 'x', false), true)", "SetLocal a, Set b"},
 		{"SELECT set_config($1, $2, true)", ""},
+		{`SELECT pg_catalog."set_config"('a', 'b', true), "set_config"('c'::text, $1::text, 'f')`, "SetLocal a, Set c"},
+		{"SELECT set_config('a'::pg_catalog.text, $1, true::bool), set_config('b', 'x', ' On '), set_config('c', 'x', '0'::boolean)", "SetLocal a, SetLocal b, Set c"},
+		{"SELECT set_config('a', 'x', 'perhaps')", ""},
 		{"SELECT set_config('a', 'x', $1)", ""},
 		{"SELECT set_config('a', 'x'", ""},
 		{"SELECT set_config('a', ) , true)", ""},
@@ -34,7 +37,7 @@ func TestSettingsOfSetConfig(t *testing.T) {
 
 func TestSettingsThatGetTheirDefaults(t *testing.T) {
 	for sql, want := range map[string]bool{
-		"RESET a": true, "RESET ALL": true, "SET a TO DEFAULT": true, "SET a = default": true, "SET TIME ZONE DEFAULT": true, "RESET TIME ZONE": true,
+		"RESET a": true, "RESET ALL": true, "SET a TO DEFAULT": true, "SET a = default": true, "SET TIME ZONE DEFAULT": true, "SET TIME ZONE LOCAL": true, "SET timezone = local": false, "RESET TIME ZONE": true,
 		"SET a = 'default'": false, "SET a TO b": false, "SET TIME ZONE 'UTC'": false,
 	} {
 		if got := sqltext.Statements(nil, sql)[0].Default; got != want {
