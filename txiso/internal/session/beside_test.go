@@ -148,7 +148,7 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 // The server reads 'now' and its like when it prepares a statement, and warm statements are not prepared again.
 func TestNowInALiteralMovesFromTestToTest(t *testing.T) {
 	s := open(t, session.Options{})
-	for _, literal := range []string{"' NOW'", "$$now$$", `E'\\tnow'`} {
+	for _, literal := range []string{"' NOW'", "$$now$$", `E'\tnow'`} {
 		seen := map[string]bool{}
 		for range 3 {
 			clean(t, s, func(db *sql.DB) { seen[value(t, db, "SELECT ("+literal+"::timestamptz)::text")] = true })
