@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -58,6 +58,21 @@ func (a account) command(ctx context.Context, name string, args ...string) *exec
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd
+}
+
+// try runs nothing as the account, which fails where root may not switch to it: without the capability, or in a user namespace that lacks it.
+func (a account) try(ctx context.Context) error {
+	if !a.switched {
+		return nil
+	}
+	if err := a.command(ctx, "/bin/sh", "-c", ":").Run(); err != nil {
+		return a.switchError(err)
+	}
+	return nil
+}
+
+func (a account) switchError(err error) error {
+	return fmt.Errorf("txiso: running a program as user %s: %w: run the tests as another user than root, or set TXISO_DSN to a server that runs", a.name, err)
 }
 
 // serverEnv has none of our PG… variables, and the same locale and time zone on every machine. TZ also spares initdb a search of all zones.

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -7,7 +7,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,14 +38,17 @@ type postmaster struct {
 	status    string // starting, ready, stopping, standby
 }
 
-func (c *cluster) postmaster() postmaster {
-	data, _ := os.ReadFile(c.pidFile()) // no file: no postmaster
+func (c *cluster) postmaster() (postmaster, error) {
+	data, err := os.ReadFile(c.pidFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // no file: no postmaster
+		return postmaster{}, unclear(err)
+	}
 	lines := strings.Split(string(data), "\n")
 	if len(lines) < 8 { // written line by line while it starts
 		lines = append(lines, make([]string, 8-len(lines))...)
 	}
 	pid, _ := strconv.Atoi(lines[0])
-	return postmaster{pid: pid, started: epoch(lines[2]), socketDir: lines[4], status: strings.TrimSpace(lines[7])}
+	return postmaster{pid: pid, started: epoch(lines[2]), socketDir: lines[4], status: strings.TrimSpace(lines[7])}, nil
 }
 
 // The advisory locks of the maintenance database: class "txis" in ASCII, and in it the watchdog's life (exclusive, by the watchdog) and the
@@ -66,17 +71,17 @@ var watchdog string
 // adopt connects to the server if it runs and tells it that it is in use, which gives the caller the whole idle timeout to connect.
 // It returns an error only for an answer that no waiting will change.
 func (c *cluster) adopt(ctx context.Context) (state, error) {
-	switch p := c.postmaster(); p.status {
-	case "ready":
+	switch p, err := c.postmaster(); {
+	case err != nil:
+		return absent, err
+	case p.status == "ready":
 		return c.greet(ctx, p.socketDir)
-	case "stopping":
+	case p.status == "stopping":
 		return stopping, nil
-	default:
-		if p.pid != 0 {
-			return starting, nil
-		}
-		return absent, nil
+	case p.pid != 0:
+		return starting, nil
 	}
+	return absent, nil
 }
 
 func (c *cluster) greet(ctx context.Context, socketDir string) (state, error) {
@@ -84,6 +89,7 @@ func (c *cluster) greet(ctx context.Context, socketDir string) (state, error) {
 	if err != nil {
 		return c.judge(ctx, err)
 	}
+	c.socket = socketDir
 	found, err := c.tellInUse(ctx, conn)
 	if found == up && c.keep {
 		c.kept = conn
@@ -114,6 +120,8 @@ func (c *cluster) judge(ctx context.Context, err error) (state, error) {
 		return absent, fmt.Errorf("txiso: connecting to the embedded server: %w", context.Cause(ctx))
 	case errors.As(err, &answer):
 		return c.judgeAnswer(answer)
+	case errors.Is(err, errNowhere):
+		return absent, err
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return absent, nil
 	case errors.Is(err, syscall.EACCES), errors.Is(err, context.DeadlineExceeded):
@@ -146,8 +154,13 @@ func isTrue(r *pgconn.Result) bool {
 	return len(r.Rows) == 1 && string(r.Rows[0][0]) == "t"
 }
 
+var errNowhere = errors.New("txiso: the embedded server does not say where its socket is")
+
 // connect gives a connection that no setting of a role or database gets in the way of.
 func (c *cluster) connect(ctx context.Context, socketDir string) (*pgconn.PgConn, error) {
+	if !filepath.IsAbs(socketDir) { // pgconn would look for a server of the machine's own
+		return nil, fmt.Errorf("%w (%q in %s): stop its process, or set TXISO_HOME to another directory", errNowhere, socketDir, c.pidFile())
+	}
 	config, err := pgconn.ParseConfig(socketDSN(socketDir))
 	if err != nil {
 		return nil, err
@@ -169,7 +182,7 @@ func closeSoon(conn *pgconn.PgConn) {
 
 // guard leaves a watchdog in a server that has none. The caller holds the lock.
 func (c *cluster) guard(ctx context.Context) error {
-	conn, err := c.connect(ctx, c.postmaster().socketDir)
+	conn, err := c.connect(ctx, c.socket)
 	if err != nil {
 		return fmt.Errorf("txiso: connecting to the embedded server: %w", err)
 	}

@@ -1,8 +1,9 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,9 @@ func usualPlaces() places {
 func (p places) dirs(ctx context.Context, known *probes) []string {
 	var programs []string
 	for _, dir := range filepath.SplitList(p.path) {
+		if !filepath.IsAbs(dir) { // another one for each package, and the server runs in none of them
+			continue
+		}
 		if out, err := known.ask(ctx, filepath.Join(dir, "pg_config"), "--bindir"); err == nil {
 			programs = append(programs, filepath.Join(out, "postgres"))
 		}
@@ -122,10 +126,15 @@ func isProgram(path string) error {
 	return err
 }
 
-// findBinaries gives the binaries to run: those asked for, else the newest of the machine, else downloaded ones.
+// findBinaries gives the binaries to run: those asked for, else the newest of the machine, else downloaded ones. If there are none that run, it
+// may be that nothing does for this account.
 func findBinaries(ctx context.Context, cfg Config, home string, where places, known *probes) (binaries, error) {
 	if dir := orEnv(cfg.BinDir, "TXISO_POSTGRES_BIN"); dir != "" {
-		return givenBinaries(ctx, dir, known)
+		b, err := givenBinaries(ctx, dir, known)
+		if err != nil && ctx.Err() == nil {
+			err = cmp.Or(known.account.try(ctx), err)
+		}
+		return b, err
 	}
 	found, wrong := where.search(ctx, known)
 	if found.dir != "" {
@@ -133,6 +142,9 @@ func findBinaries(ctx context.Context, cfg Config, home string, where places, kn
 	}
 	if ctx.Err() != nil {
 		return binaries{}, fmt.Errorf("txiso: looking for PostgreSQL: %w", context.Cause(ctx))
+	}
+	if err := known.account.try(ctx); err != nil {
+		return binaries{}, err
 	}
 	downloaded, err := thisMachine().get(ctx, orEnv(cfg.DownloadURL, "TXISO_POSTGRES_URL"), home, known)
 	if err == nil {

@@ -1,13 +1,15 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakeBinaries makes a bin directory of scripts that say that they are of that version, do what body says, and then run the real ones.
@@ -186,5 +188,38 @@ func TestBinariesThatNeverServe(t *testing.T) {
 	wantError(t, err, nil, "FATAL:  not today", "set TXISO_HOME", "TXISO_DSN")
 	if n := h.created.Load(); n != 1 {
 		t.Errorf("%d data directories created: a fresh one is not to blame", n)
+	}
+}
+
+// In a folder of its own each package looked elsewhere, and the server's programs run in none of them.
+func TestSearchLeavesRelativeDirectoriesOut(t *testing.T) {
+	base := publicDir(t)
+	fakeBinaries(t, filepath.Join(base, "bin"), "16.1", "")
+	t.Chdir(base)
+	got, wrong := places{path: "bin::."}.search(t.Context(), noProbes(t))
+	if got.dir != "" || len(wrong) > 0 {
+		t.Errorf("found %+v, wrong %v", got, wrong)
+	}
+}
+
+// A script that runs postgres and waits for its end has another pid than the server.
+func TestServerMayBeTheChildOfAScript(t *testing.T) {
+	h := newHome(t)
+	config := h.config()
+	config.BinDir = fakeBinaries(t, filepath.Join(publicDir(t), "bin"), "17.1", "")
+	script, err := os.ReadFile(filepath.Join(config.BinDir, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeScript(t, filepath.Join(config.BinDir, "postgres"), strings.ReplaceAll(string(script), "\nexec ", "\n"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it was waited for in vain
+	defer cancel()
+	s, err := Start(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect(t, s)
+	if err := Stop(t.Context(), config); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -26,6 +26,8 @@ type cluster struct {
 	logf    func(string, ...any)
 	keep    bool           // the connection with which we find out that the server runs
 	kept    *pgconn.PgConn // that connection
+	alive   lock           // what the server that we start inherits (alive.go)
+	socket  string         // the directory in which the server was found; its postmaster.pid may be gone by now
 }
 
 func newCluster(home string, bin binaries, a account) *cluster {
@@ -45,24 +47,25 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-func (c *cluster) lockFile() string { return filepath.Join(c.dir, "lock") }
-func (c *cluster) logFile() string  { return filepath.Join(c.dir, "log") }
-func (c *cluster) nameFile() string { return filepath.Join(c.dir, "name") }
-func (c *cluster) bootFile() string { return filepath.Join(c.dir, "boot") }
-func (c *cluster) private() string  { return filepath.Join(c.dir, "cluster") }
-func (c *cluster) data() string     { return filepath.Join(c.private(), "data") }
-func (c *cluster) pidFile() string  { return filepath.Join(c.data(), "postmaster.pid") }
+func (c *cluster) lockFile() string  { return filepath.Join(c.dir, "lock") }
+func (c *cluster) logFile() string   { return filepath.Join(c.dir, "log") }
+func (c *cluster) nameFile() string  { return filepath.Join(c.dir, "name") }
+func (c *cluster) bootFile() string  { return filepath.Join(c.dir, "boot") }
+func (c *cluster) aliveFile() string { return filepath.Join(c.dir, "alive") }
+func (c *cluster) private() string   { return filepath.Join(c.dir, "cluster") }
+func (c *cluster) data() string      { return filepath.Join(c.private(), "data") }
+func (c *cluster) pidFile() string   { return filepath.Join(c.data(), "postmaster.pid") }
 
 // maxSocketDir leaves room for "/.s.PGSQL.5432.lock" in a sockaddr_un, which is 104 bytes on the BSDs and 108 on Linux.
 const maxSocketDir = 80
 
 // socketDir is beside the data, where no cleaner of temporary files comes, unless that path is too long for a socket or has a comma, which
 // separates hosts in a connection string.
-func (c *cluster) socketDir() string {
+func (c *cluster) socketDir(name string) string {
 	if len(c.private()) <= maxSocketDir && !strings.Contains(c.private(), ",") {
 		return c.private()
 	}
-	return filepath.Join("/tmp", c.name())
+	return filepath.Join("/tmp", name)
 }
 
 // makeDir makes the cluster's directory. As root it stays root's: the files that we write must not be in a directory where somebody else can
@@ -89,21 +92,20 @@ func (c *cluster) hasData() (bool, error) {
 }
 
 // forget removes what a server that is no more has left. PostgreSQL would do it too, unless another process has got the old pid by now.
-// One that runs nevertheless, because its name was lost, keeps what it has: a second server would ruin its data.
 func (c *cluster) forget() error {
-	pid := c.postmaster().pid
-	if data, name := started(commandOf(pid)); name != "" && sameDir(data, c.data()) {
-		return fmt.Errorf("txiso: a server that is not known by its name (%s) runs on %s: stop it with kill -INT %d, or set TXISO_HOME to another directory",
-			name, c.data(), pid)
+	name, err := c.name()
+	if err != nil {
+		return err
 	}
-	socket := filepath.Join(c.socketDir(), fmt.Sprintf(".s.PGSQL.%d", port))
+	dir := c.socketDir(name)
+	socket := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
 	for _, file := range []string{c.pidFile(), socket, socket + ".lock"} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return homeError(file, err)
 		}
 	}
-	if c.socketDir() != c.private() {
-		_ = os.Remove(c.socketDir()) // the next server has another
+	if dir != c.private() {
+		_ = os.Remove(dir) // the next server has another
 	}
 	return nil
 }
@@ -151,10 +153,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // crashedWithMachine tells if the server ran when the machine went down.
-func (c *cluster) crashedWithMachine() bool {
-	if c.postmaster().pid == 0 {
-		return false
+func (c *cluster) crashedWithMachine() (bool, error) {
+	p, err := c.postmaster()
+	if err != nil || p.pid == 0 {
+		return false, err
 	}
 	last, err := os.ReadFile(c.bootFile())
-	return err == nil && string(last) != bootID()
+	return err == nil && string(last) != bootID(), nil
 }

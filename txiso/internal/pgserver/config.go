@@ -10,7 +10,8 @@ import (
 // Config says which server Start gives. Its zero value works.
 type Config struct {
 	// Home is the directory that keeps data directories, logs and downloaded binaries between runs. "" means the TXISO_HOME variable, else
-	// a txiso folder in os.UserCacheDir; for root, if the account the server runs as cannot reach that, /var/tmp/txiso-0.
+	// a txiso folder in os.UserCacheDir; for root, if the account the server runs as cannot reach that or if it is another user's,
+	// /var/tmp/txiso-0. One that somebody else could put programs into is refused.
 	Home string
 	// BinDir is a directory with PostgreSQL's initdb and postgres. "" means the TXISO_POSTGRES_BIN variable, else a search of the machine.
 	BinDir string

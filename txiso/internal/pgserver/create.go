@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -50,6 +50,9 @@ func (c *cluster) initdb(ctx context.Context, dir string) error {
 			return fmt.Errorf("txiso: initdb: %w", context.Cause(ctx))
 		case bytes.Contains(out, []byte("invalid locale")) && i+1 < len(locales):
 			continue
+		case bytes.Contains(out, []byte("could not look up effective user ID")):
+			return fmt.Errorf("txiso: uid %d has no entry in /etc/passwd, and initdb does not run without one: add it (such as tests:x:%[1]d:%d::/tmp:/bin/sh), "+
+				"or set TXISO_DSN to a server that runs", c.account.uid, c.account.gid)
 		case diskFull(string(out)) != nil:
 			return homeError(c.private(), fmt.Errorf("initdb: %w", diskFull(string(out))))
 		default:
@@ -75,8 +78,7 @@ func (c *cluster) checkReachable(ctx context.Context) error {
 			"set TXISO_HOME to a directory that it can reach (for instance /var/tmp/txiso), or run the tests as another user", c.account.name, c.private())
 	}
 	if err != nil {
-		return fmt.Errorf("txiso: running a program as user %s: %w: run the tests as another user than root, or set TXISO_DSN to a server that runs",
-			c.account.name, err)
+		return c.account.switchError(err)
 	}
 	return nil
 }

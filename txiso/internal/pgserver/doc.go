@@ -8,6 +8,7 @@
 //	Home/probes                     what `postgres --version` said, so that it is asked once
 //	Home/binaries/…                 downloaded binaries
 //	Home/pg15-1a2b3c4d/lock         flock: held by whoever starts, repairs or stops this server
+//	Home/pg15-1a2b3c4d/alive        flock: held by the server's processes
 //	Home/pg15-1a2b3c4d/name         cluster_name of the last start, by which the server's processes are known
 //	Home/pg15-1a2b3c4d/log          what the server says, from its last start on
 //	Home/pg15-1a2b3c4d/boot         the boot of the machine that the server last ran in

@@ -1,9 +1,11 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,7 +31,11 @@ func Find(ctx context.Context, cfg Config) ([]Status, error) {
 	}
 	var found []Status
 	for _, c := range clusters {
-		found = append(found, c.found(ctx, known))
+		s, err := c.found(ctx, known)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, s)
 	}
 	return found, nil
 }
@@ -44,6 +50,9 @@ func clusters(cfg Config) ([]*cluster, *probes, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := checkHome(home); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
 	home = realHome(home)
 	var all []*cluster
 	for _, dir := range entries(home, "pg") {
@@ -55,7 +64,7 @@ func clusters(cfg Config) ([]*cluster, *probes, error) {
 }
 
 // found is status for a cluster whose binaries its own files tell.
-func (c *cluster) found(ctx context.Context, known *probes) Status {
+func (c *cluster) found(ctx context.Context, known *probes) (Status, error) {
 	c.bin = binaries{dir: c.lastBinDir(), version: c.dataVersion()}
 	if b, err := inspectBinaries(ctx, c.bin.dir, known); err == nil {
 		c.bin = b
@@ -80,14 +89,19 @@ func (c *cluster) dataVersion() string {
 	return strings.TrimSpace(string(version))
 }
 
-func (c *cluster) status() Status {
-	s := Status{
-		Name: filepath.Base(c.dir), Version: c.bin.version, BinDir: c.bin.dir, DataDir: c.data(), LogFile: c.logFile(), SocketDir: c.socketDir(),
+func (c *cluster) status() (Status, error) {
+	name, err := c.name()
+	if err != nil {
+		return Status{}, err
 	}
-	if p := c.postmaster(); p.status == "ready" && c.alive(p.pid) {
+	p, alive, err := c.running()
+	s := Status{
+		Name: filepath.Base(c.dir), Version: c.bin.version, BinDir: c.bin.dir, DataDir: c.data(), LogFile: c.logFile(), SocketDir: c.socketDir(name),
+	}
+	if alive && p.status == "ready" && filepath.IsAbs(p.socketDir) {
 		s.Running, s.PID, s.DSN, s.SocketDir, s.Started = true, p.pid, socketDSN(p.socketDir), p.socketDir, p.started
 	}
-	return s
+	return s, err
 }
 
 // epoch reads seconds since 1970; the zero time if there are none.

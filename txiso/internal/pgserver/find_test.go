@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -119,7 +119,7 @@ func TestStopUnusedLeavesAServerInUse(t *testing.T) {
 	if err := StopUnused(t.Context(), h.config()); err != nil { // though its backend may still be there for a moment
 		t.Fatal(err)
 	}
-	if left := h.cluster().processes(); len(left) > 0 {
+	if left := processesOf(t, h.cluster()); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}
 	if err := StopUnused(t.Context(), h.config()); err != nil {

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // homeDir decides where everything is kept. It creates nothing.
@@ -19,8 +20,9 @@ func homeDir(cfg Config, a account) (string, error) {
 		return filepath.Clean(h), nil
 	}
 	cache, err := os.UserCacheDir()
-	if err == nil && (!a.switched || reachable(a, cache)) {
-		return filepath.Join(cache, "txiso"), nil
+	home := filepath.Join(cache, "txiso")
+	if err == nil && (!a.switched || reachable(a, home) && !refused(home)) {
+		return home, nil
 	}
 	if !a.switched {
 		return "", fmt.Errorf("txiso: no place to keep the server's files: %w: set TXISO_HOME to a directory that you can write to", err)
@@ -51,20 +53,74 @@ func reachable(a account, dir string) bool {
 
 // makeHome creates home and what is above it. Its mode lets the account pass, whatever our umask. A directory that exists is left as it is.
 func makeHome(home string, a account) error {
-	if info, err := os.Stat(home); err == nil && info.IsDir() {
-		return nil
+	if err := checkHome(home); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	mode := fs.FileMode(0o700)
 	if a.switched {
 		mode = 0o755
 	}
-	if err := os.MkdirAll(home, mode); err != nil {
+	if err := makeAll(home, mode); err != nil {
 		return homeError(home, err)
 	}
-	if err := os.Chmod(home, mode); err != nil {
+	return checkHome(home) // somebody else may have been quicker
+}
+
+// makeAll is os.MkdirAll that gives every directory which it makes its mode, whatever our umask.
+func makeAll(dir string, mode fs.FileMode) error {
+	err := os.Mkdir(dir, mode)
+	if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		if err := makeAll(filepath.Dir(dir), mode); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, mode)
+	}
+	if info, statErr := os.Stat(dir); errors.Is(err, fs.ErrExist) && statErr == nil && info.IsDir() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, mode)
+}
+
+// checkHome refuses a home in which somebody else may have put what we would run, or what we would write to: one of his, or behind a
+// symbolic link of his, or one that he can write to. We trust ourselves and root.
+func checkHome(home string) error {
+	link, err := os.Lstat(home)
+	if err != nil {
 		return homeError(home, err)
+	}
+	info, err := os.Stat(home)
+	switch {
+	case err != nil:
+		return homeError(home, err)
+	case !info.IsDir():
+		return homeError(home, syscall.ENOTDIR)
+	}
+	for _, i := range []fs.FileInfo{link, info} {
+		if uid := ownerOf(i); uid != os.Geteuid() && uid != 0 {
+			return fmt.Errorf("txiso: %s belongs to uid %d, who may have put programs into it that we would run as uid %d: "+
+				"remove it, or set TXISO_HOME to a directory of your own", home, uid, os.Geteuid())
+		}
+	}
+	if othersWrite(info) {
+		return fmt.Errorf("txiso: others may write to %s (mode %v), and so put programs into it that we would run: remove it, "+
+			"take that away with chmod go-w, or set TXISO_HOME to a directory that does not exist yet", home, info.Mode())
 	}
 	return nil
+}
+
+// othersWrite leaves our own group out: with the umask 002 of many systems everything may be written by it, and nobody else is in it.
+func othersWrite(info fs.FileInfo) bool {
+	ourGroup := int(info.Sys().(*syscall.Stat_t).Gid) == os.Getegid()
+	return info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && !ourGroup
+}
+
+// refused tells if home exists and is not to be used.
+func refused(home string) bool {
+	err := checkHome(home)
+	return err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
 // makeDir makes a directory for an account, or accepts the one that the account owns, or finishes one of ours whose maker was killed on the way.

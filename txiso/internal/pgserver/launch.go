@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -47,8 +47,8 @@ var sizes = [][]string{
 
 // supervisor starts the server in the background and prints its pid. As long as its standard input is open and silent it stays; if that ends
 // without a word, because we were killed, it stops the server, which nobody watches yet. If we die before it has printed, that must not end it.
-// The server inherits none of its pipes. SIGTERM ends a server that does not handle signals yet (a shell starts it with SIGINT ignored), SIGINT
-// makes any other one hurry.
+// The server inherits none of its pipes, but the lock of its life (alive.go). SIGTERM ends a server that does not handle signals yet (a shell
+// starts it with SIGINT ignored), SIGINT makes any other one hurry.
 const supervisor = `"$@" </dev/null >&2 & trap '' PIPE; echo $!; read -r ok || { kill -TERM $!; kill -INT $!; }`
 
 // launched is a server that will be stopped if we die, until it is kept.
@@ -76,16 +76,17 @@ func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, er
 	if err := c.forget(); err != nil {
 		return nil, err
 	}
-	if err := c.rename(); err != nil {
+	name, err := c.rename()
+	if err != nil {
 		return nil, err
 	}
-	if err := makeDir(c.socketDir(), 0o700, c.account); err != nil {
+	if err := makeDir(c.socketDir(name), 0o700, c.account); err != nil {
 		return nil, err
 	}
 	if err := writeFile(c.bootFile(), []byte(bootID())); err != nil {
 		return nil, homeError(c.bootFile(), err)
 	}
-	l, err := c.spawn(size)
+	l, err := c.spawn(name, size)
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +97,16 @@ func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, er
 	return l, nil
 }
 
-func (c *cluster) spawn(size []string) (*launched, error) {
+func (c *cluster) spawn(name string, size []string) (*launched, error) {
 	log, err := os.Create(c.logFile()) // of this start only, so it stays small
 	if err != nil {
 		return nil, homeError(c.logFile(), err)
 	}
 	defer log.Close()
-	args := append([]string{"-c", supervisor, "sh", filepath.Join(c.bin.dir, "postgres")}, c.postgresArgs(size)...)
+	args := append([]string{"-c", supervisor, "sh", filepath.Join(c.bin.dir, "postgres")}, c.postgresArgs(name, size)...)
 	cmd := c.account.command(context.Background(), "/bin/sh", args...)
 	cmd.Stderr = log
+	cmd.ExtraFiles = []*os.File{c.alive.file}
 	word, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("txiso: starting the server: %w", err)
@@ -121,8 +123,8 @@ func (c *cluster) spawn(size []string) (*launched, error) {
 	return &launched{cluster: c, cmd: cmd, word: word, pid: pid}, nil
 }
 
-func (c *cluster) postgresArgs(size []string) []string {
-	args := []string{"-D", c.data(), "-c", "cluster_name=" + c.name(), "-c", "unix_socket_directories=" + quoteList(c.socketDir())}
+func (c *cluster) postgresArgs(name string, size []string) []string {
+	args := []string{"-D", c.data(), "-c", "cluster_name=" + name, "-c", "unix_socket_directories=" + quoteList(c.socketDir(name))}
 	all := append(append([]string{}, settings...), size...)
 	if runtime.GOOS == "linux" { // other systems lack it in PostgreSQL 14
 		all = append(all, "client_connection_check_interval=1s") // a killed client's long statement does not keep the server in use
@@ -136,9 +138,15 @@ func (c *cluster) postgresArgs(size []string) []string {
 // quoteList makes one element of a comma-separated list of names.
 func quoteList(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
+// waitReady knows the server by its name, which is new: its pid is not the one that the shell has printed if postgres is a script that runs it.
 func (l *launched) waitReady(ctx context.Context) error {
 	for {
-		if p := l.cluster.postmaster(); p.pid == l.pid && p.status == "ready" {
+		p, alive, err := l.cluster.running()
+		if err != nil {
+			return err
+		}
+		if alive && p.status == "ready" {
+			l.cluster.socket = p.socketDir
 			return nil
 		}
 		if l.pid == 0 || ended(l.pid) {
@@ -164,9 +172,11 @@ func (l *launched) keep() error {
 	return nil
 }
 
-// abandon stops the server that was launched and waits for its end.
+// abandon stops the server that was launched and waits for its end. The caller's context may be what has ended.
 func (l *launched) abandon() {
 	_ = l.word.Close()
 	_ = l.cmd.Wait()
-	_ = l.cluster.awaitEnd(context.Background(), stopping.patience()) // the caller's context may be what has ended
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_ = l.cluster.end(ctx)
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -142,7 +142,8 @@ func newHome(t *testing.T) *testServers {
 			t.Error(err)
 		}
 		for _, dir := range entries(home.home, "pg") {
-			_ = os.Remove(openCluster(dir, account{}).socketDir()) // if it is in /tmp
+			c := openCluster(dir, account{})
+			_ = os.Remove(c.socketDir(nameOf(t, c))) // if it is in /tmp
 		}
 	})
 	return home
@@ -186,6 +187,33 @@ func (h *testServers) cluster() *cluster {
 		h.t.Fatal(err)
 	}
 	return c
+}
+
+func postmasterOf(t *testing.T, c *cluster) postmaster {
+	t.Helper()
+	p, err := c.postmaster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func processesOf(t *testing.T, c *cluster) []int {
+	t.Helper()
+	pids, err := c.processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pids
+}
+
+func nameOf(t *testing.T, c *cluster) string {
+	t.Helper()
+	name, err := c.name()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // awaitEnd waits until no process of the server is left.

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -52,7 +52,7 @@ func TestServerFromBeforeThereWereNameFilesIsKnown(t *testing.T) {
 	if err := errors.Join(c.forget(), os.WriteFile(c.nameFile(), []byte(old), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	l, err := c.spawn(sizes[0])
+	l, err := c.spawn(old, sizes[0])
 	if err == nil {
 		err = errors.Join(l.waitReady(t.Context()), c.guard(t.Context()), l.keep(), os.Remove(c.nameFile()))
 	}
@@ -64,7 +64,7 @@ func TestServerFromBeforeThereWereNameFilesIsKnown(t *testing.T) {
 	}
 	c.signal(syscall.SIGKILL, l.pid)
 	connect(t, h.start())
-	if now := c.postmaster().pid; now == l.pid || c.name() == old || h.created.Load() != 1 {
-		t.Errorf("after its end: pid %d, name %s, %d data directories created", now, c.name(), h.created.Load())
+	if now := postmasterOf(t, c).pid; now == l.pid || nameOf(t, c) == old || h.created.Load() != 1 {
+		t.Errorf("after its end: pid %d, name %s, %d data directories created", now, nameOf(t, c), h.created.Load())
 	}
 }

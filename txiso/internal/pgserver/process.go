@@ -1,8 +1,9 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -40,29 +41,52 @@ func started(command string) (data, name string) {
 }
 
 // processes lists the pids of the server's processes, of the old ones too if its postmaster was killed, and of the shell that starts it.
-// None means that it looked twice: a process that just runs a new program has no command line for a moment.
-func (c *cluster) processes() []int {
-	pids := c.visibleProcesses()
-	if len(pids) == 0 {
+// None means that it looked twice: a process that just runs a new program has no command line for a moment. What cannot be looked at is an
+// error: taken for nothing, it would cost a server its files.
+func (c *cluster) processes() ([]int, error) {
+	pids, err := c.visibleProcesses()
+	if len(pids) == 0 && err == nil {
 		time.Sleep(time.Millisecond)
-		pids = c.visibleProcesses()
+		pids, err = c.visibleProcesses()
 	}
-	return pids
+	return pids, err
 }
 
-func (c *cluster) visibleProcesses() []int {
+func (c *cluster) visibleProcesses() ([]int, error) {
+	name, err := c.name()
+	if err != nil {
+		return nil, err
+	}
+	all, err := commands()
 	var pids []int
-	name := c.name()
-	for pid, command := range commands() {
+	for pid, command := range all {
 		if clusterName(command) == name {
 			pids = append(pids, pid)
 		}
 	}
 	slices.Sort(pids)
-	return pids
+	return pids, err
 }
 
-func (c *cluster) alive(pid int) bool { return clusterName(commandOf(pid)) == c.name() }
+// running gives what the postmaster says, and whether it is a process of this server.
+func (c *cluster) running() (p postmaster, alive bool, err error) {
+	p, err = c.postmaster()
+	if err != nil || p.pid == 0 {
+		return p, false, err
+	}
+	name, err := c.name()
+	if err != nil {
+		return p, false, err
+	}
+	command, err := commandOf(p.pid)
+	return p, clusterName(command) == name, err
+}
+
+// unclear is an error about what must be known before anything is killed, removed or started.
+func unclear(err error) error {
+	return fmt.Errorf("txiso: cannot find out whether the embedded server runs: %w: put that right, set TXISO_HOME to another directory, "+
+		"or set TXISO_DSN to a server that runs", err)
+}
 
 func (c *cluster) signal(sig syscall.Signal, pids ...int) {
 	for _, pid := range pids {
@@ -72,12 +96,16 @@ func (c *cluster) signal(sig syscall.Signal, pids ...int) {
 
 // supervised tells if the shell that starts the server is still there. Its starter is dead if somebody else holds the lock, so it is about to
 // stop the server.
-func (c *cluster) supervised() bool {
-	name := c.name()
-	for _, command := range commands() {
+func (c *cluster) supervised() (bool, error) {
+	name, err := c.name()
+	if err != nil {
+		return false, err
+	}
+	all, err := commands()
+	for _, command := range all {
 		if strings.HasPrefix(command, shell) && clusterName(command) == name {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, err
 }

@@ -1,42 +1,52 @@
-//go:build unix && !linux
+//go:build unix && !linux && !solaris && !aix
 
 package pgserver
 
 import (
-	"iter"
+	"fmt"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 const separator = " " // of the arguments in a command line, which may have it too
 
-// commands yields every process with its command line. A zombie has none that means anything.
-func commands() iter.Seq2[int, string] {
-	return func(yield func(int, string) bool) {
-		out, _ := exec.Command("ps", "-axww", "-o", "pid=,command=").Output()
-		for line := range strings.Lines(string(out)) {
-			first, command, _ := strings.Cut(strings.TrimSpace(line), " ")
-			if pid, err := strconv.Atoi(first); err == nil && !yield(pid, strings.TrimSpace(command)) {
-				return
-			}
+// commands gives the command line of every process. A zombie has none that means anything.
+func commands() (map[int]string, error) {
+	out, err := exec.Command("/bin/ps", "-axww", "-o", "pid=", "-o", "command=").Output() // FreeBSD's takes "pid=,command=" for one column
+	if err != nil {
+		return nil, unclear(err)
+	}
+	all := map[int]string{}
+	for line := range strings.Lines(string(out)) {
+		first, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if pid, err := strconv.Atoi(first); err == nil {
+			all[pid] = strings.TrimSpace(command)
 		}
 	}
+	return all, nil
 }
 
-func commandOf(pid int) string {
-	out, _ := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
-	return strings.TrimSpace(string(out))
+// commandOf gives "" for a process that has ended. It looks at all, because ps tells an error and no such process in the same way.
+func commandOf(pid int) (string, error) {
+	all, err := commands()
+	return all[pid], err
 }
 
 // ended tells if a process has ended, even if its parent has not noticed.
 func ended(pid int) bool {
-	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	out, err := exec.Command("/bin/ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return err != nil || strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
 }
 
-// bootID changes whenever the machine starts.
+// bootID changes whenever the machine starts, and with nothing else: what sysctl prints has a date in it, which is in the caller's time zone.
 func bootID() string {
-	out, _ := exec.Command("sysctl", "-n", "kern.boottime").Output()
-	return strings.TrimSpace(string(out))
+	if runtime.GOOS == "darwin" {
+		id, _ := syscall.Sysctl("kern.bootsessionuuid")
+		return id
+	}
+	booted, _ := syscall.Sysctl("kern.boottime") // a struct timeval
+	return fmt.Sprintf("%x", booted)
 }

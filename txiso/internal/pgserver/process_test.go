@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -38,12 +38,12 @@ func TestProcessesThatMentionAServerAreLeftAlone(t *testing.T) {
 	c := h.cluster()
 	var bystanders []*process
 	for _, args := range [][]string{
-		{"-c", "cat; : cluster_name=" + c.name()},
-		{"-c", "cat; :", "sh", "-c", "cluster_name=" + c.name()},
+		{"-c", "cat; : cluster_name=" + nameOf(t, c)},
+		{"-c", "cat; :", "sh", "-c", "cluster_name=" + nameOf(t, c)},
 	} {
 		bystanders = append(bystanders, startProcess(t, exec.Command("/bin/sh", args...)))
 	}
-	c.signal(syscall.SIGKILL, c.processes()...)
+	c.signal(syscall.SIGKILL, processesOf(t, c)...)
 	connect(t, h.start())
 	for _, p := range bystanders {
 		p.finish(t)

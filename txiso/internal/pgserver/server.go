@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -110,7 +110,7 @@ func (c *cluster) server(err error) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{dsn: socketDSN(c.postmaster().socketDir)}, nil
+	return &Server{dsn: socketDSN(c.socket)}, nil
 }
 
 // bringUp makes the server run. The caller holds the lock.
@@ -126,6 +126,12 @@ func (c *cluster) bringUp(ctx context.Context) error {
 	case s == unguarded:
 		return c.guard(ctx)
 	}
+	alive, err := c.claim(ctx)
+	if err != nil {
+		return err
+	}
+	defer alive.release()
+	c.alive = alive
 	if err := c.makePrivate(); err != nil {
 		return err
 	}
@@ -162,10 +168,11 @@ func (c *cluster) usableData() (bool, error) {
 	if !exists || err != nil {
 		return false, err
 	}
-	if c.crashedWithMachine() {
-		return false, c.discard()
+	crashed, err := c.crashedWithMachine()
+	if crashed {
+		err = c.discard()
 	}
-	return true, nil
+	return !crashed && err == nil, err
 }
 
 // run starts the server with its watchdog.
@@ -201,21 +208,40 @@ func (c *cluster) settle(ctx context.Context) (state, error) {
 		if err != nil || s == up {
 			return s, err
 		}
-		left := c.processes()
-		if s == unguarded && !c.supervised() {
-			return s, nil
+		if s == unguarded {
+			if supervised, err := c.supervised(); !supervised || err != nil {
+				return s, err
+			}
 		}
+		left, err := c.processes()
 		if len(left) == 0 {
-			return absent, nil
+			return absent, err
 		}
 		if s != last {
 			last, since = s, time.Now()
 		}
 		if time.Since(since) > s.patience() {
+			if s == absent {
+				err = c.outOfReach()
+			}
+			if err != nil {
+				return s, err
+			}
 			c.signal(syscall.SIGKILL, left...)
 		}
 		if err := sleep(ctx, 2*time.Millisecond); err != nil {
 			return s, fmt.Errorf("txiso: waiting for the end of an old embedded server: %w", err)
 		}
 	}
+}
+
+// outOfReach is the error for a server that is up by its own account, while there is no socket: we may be in a container that has another /tmp,
+// or the socket was removed. Somebody else may use it, so it is not ours to kill. nil if its postmaster is dead, whatever the file says.
+func (c *cluster) outOfReach() error {
+	p, alive, err := c.running()
+	if err != nil || !alive || p.status != "ready" {
+		return err
+	}
+	return fmt.Errorf("txiso: the embedded server runs (pid %d), but its socket in %s cannot be reached from here: stop it with kill -INT %d, "+
+		"or set TXISO_HOME to another directory, for instance one for each container", p.pid, p.socketDir, p.pid)
 }

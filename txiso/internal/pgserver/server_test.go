@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -86,7 +86,7 @@ func TestOnlyTheOwnerGetsToTheSocket(t *testing.T) {
 	h := newHome(t)
 	h.start()
 	c := h.cluster()
-	info, err := os.Stat(c.postmaster().socketDir)
+	info, err := os.Stat(postmasterOf(t, c).socketDir)
 	if err != nil || info.Mode().Perm() != 0o700 || !c.account.owns(info) {
 		t.Errorf("socket directory: %v %v", info, err)
 	}
@@ -109,10 +109,10 @@ func TestHomeMayHaveAnyName(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := h.cluster()
-		if left := c.processes(); len(left) > 0 {
+		if left := processesOf(t, c); len(left) > 0 {
 			t.Errorf("%s: processes %v are left", name, left)
 		}
-		_ = os.Remove(c.socketDir())
+		_ = os.Remove(c.socketDir(nameOf(t, c)))
 	}
 }
 
@@ -160,7 +160,7 @@ func TestServerOutlivesItsStarterInASessionOfItsOwn(t *testing.T) {
 	p := startChild(t, h.home)
 	started, _ := p.connected(t)
 	p.finish(t) // hangs if the server holds the child's standard output
-	pid := h.cluster().postmaster().pid
+	pid := postmasterOf(t, h.cluster()).pid
 	if sid, _, errno := syscall.Syscall(syscall.SYS_GETSID, uintptr(pid), 0, 0); errno != 0 || int(sid) == mySession(t) {
 		t.Errorf("session of the server: %d, %v", sid, errno)
 	}
@@ -189,7 +189,7 @@ func TestServerInheritsNoFiles(t *testing.T) {
 	defer ours.Close()
 	h.start()
 	c := h.cluster()
-	fds := fmt.Sprintf("/proc/%d/fd", c.postmaster().pid)
+	fds := fmt.Sprintf("/proc/%d/fd", postmasterOf(t, c).pid)
 	entries, err := os.ReadDir(fds)
 	if err != nil {
 		t.Skip(err) // another account's, and we may not look
@@ -207,7 +207,7 @@ func TestStartAfterTheServerWasKilled(t *testing.T) {
 	for range 3 {
 		h.start()
 		c := h.cluster()
-		c.signal(syscall.SIGKILL, c.processes()...)
+		c.signal(syscall.SIGKILL, processesOf(t, c)...)
 		connect(t, h.start())
 	}
 	if n := h.created.Load(); n != 1 {
@@ -227,7 +227,7 @@ func TestStartAfterOnlyThePostmasterWasKilled(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	c := h.cluster()
-	c.signal(syscall.SIGKILL, c.postmaster().pid)
+	c.signal(syscall.SIGKILL, postmasterOf(t, c).pid)
 	connect(t, h.start())
 	if err := <-done; err == nil {
 		t.Error("the old server's backend lives on")
@@ -245,7 +245,7 @@ func TestStartAfterThePidWasGivenToSomebodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.signal(syscall.SIGKILL, c.processes()...)
+	c.signal(syscall.SIGKILL, processesOf(t, c)...)
 	_, rest, _ := strings.Cut(string(pidFile), "\n")
 	if err := os.WriteFile(c.pidFile(), []byte(fmt.Sprintf("%d\n%s", os.Getpid(), rest)), 0o600); err != nil {
 		t.Fatal(err)
@@ -374,7 +374,7 @@ func TestDataThatWasInUseWhenTheMachineWentDownIsRebuilt(t *testing.T) {
 	h := newHome(t)
 	h.start()
 	c := h.cluster()
-	c.signal(syscall.SIGKILL, c.processes()...)
+	c.signal(syscall.SIGKILL, processesOf(t, c)...)
 	if err := os.WriteFile(c.bootFile(), []byte("another boot"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestStartStopsWhenItsContextEnds(t *testing.T) {
 			defer cancel()
 			if _, err := Start(ctx, h.config()); err != nil {
 				wantError(t, err, context.DeadlineExceeded)
-				if left := h.cluster().processes(); len(left) > 0 {
+				if left := processesOf(t, h.cluster()); len(left) > 0 {
 					t.Errorf("processes %v are left", left)
 				}
 			}
@@ -458,7 +458,7 @@ func TestStopAndInspect(t *testing.T) {
 	c := h.cluster()
 	want := Status{
 		Name: filepath.Base(c.dir), Running: true, Version: c.bin.version, BinDir: c.bin.dir, DataDir: c.data(), LogFile: c.logFile(),
-		SocketDir: c.socketDir(), PID: c.postmaster().pid, Started: c.postmaster().started, DSN: s.DSN(),
+		SocketDir: c.socketDir(nameOf(t, c)), PID: postmasterOf(t, c).pid, Started: postmasterOf(t, c).started, DSN: s.DSN(),
 	}
 	if err != nil || running != want || running.PID == 0 {
 		t.Errorf("running: %+v, %v, want %+v", running, err, want)
@@ -467,7 +467,7 @@ func TestStopAndInspect(t *testing.T) {
 		if err := Stop(t.Context(), h.config()); err != nil {
 			t.Fatal(err)
 		}
-		if left := c.processes(); len(left) > 0 {
+		if left := processesOf(t, c); len(left) > 0 {
 			t.Errorf("processes %v are left", left)
 		}
 	}

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -27,13 +27,13 @@ func TestServerIsStoppedByAnotherSpellingOfItsHome(t *testing.T) {
 	h.start()
 	c := h.cluster()
 	other := h.otherSpelling()
-	if found, err := Find(t.Context(), other); err != nil || len(found) != 1 || found[0].PID != c.postmaster().pid {
+	if found, err := Find(t.Context(), other); err != nil || len(found) != 1 || found[0].PID != postmasterOf(t, c).pid {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	if err := Stop(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	if left := c.processes(); len(left) > 0 {
+	if left := processesOf(t, c); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}
 }
@@ -43,7 +43,7 @@ func TestServerIsStoppedByAnotherSpellingOfItsHome(t *testing.T) {
 func TestStoppingServerIsWaitedForByAnotherSpellingOfItsHome(t *testing.T) {
 	h := newHome(t)
 	goOn := h.stopSlowly()
-	old := h.cluster().postmaster().pid
+	old := postmasterOf(t, h.cluster()).pid
 	go func() {
 		time.Sleep(200 * time.Millisecond)
 		goOn()
@@ -89,8 +89,8 @@ func (h *testServers) stopSlowly() (goOn func()) {
 	checkpointer := query[int](h.t, conn, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
 	c := h.cluster()
 	c.signal(syscall.SIGSTOP, checkpointer)
-	c.signal(syscall.SIGINT, c.postmaster().pid)
-	for c.postmaster().status != "stopping" {
+	c.signal(syscall.SIGINT, postmasterOf(h.t, c).pid)
+	for postmasterOf(h.t, c).status != "stopping" {
 		time.Sleep(time.Millisecond)
 	}
 	return func() { c.signal(syscall.SIGCONT, checkpointer) }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -33,9 +33,9 @@ func isFile(path string) bool {
 // awaitEnd waits until no process of the server is left, and kills those that stay longer than patience.
 func (c *cluster) awaitEnd(ctx context.Context, patience time.Duration) error {
 	for began := time.Now(); ; {
-		left := c.processes()
+		left, err := c.processes()
 		if len(left) == 0 {
-			return nil
+			return err
 		}
 		if time.Since(began) > patience {
 			c.signal(syscall.SIGKILL, left...)
@@ -52,5 +52,5 @@ func Inspect(ctx context.Context, cfg Config) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return c.status(), nil
+	return c.status()
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !solaris && !aix
 
 package pgserver
 
@@ -32,8 +32,11 @@ const farewell = 500 * time.Millisecond
 
 // endUnused asks the server itself whether it is in use. The caller holds the lock.
 func (c *cluster) endUnused(ctx context.Context) error {
-	p := c.postmaster()
-	if p.status != "ready" || !c.alive(p.pid) {
+	p, alive, err := c.running()
+	if err != nil {
+		return err
+	}
+	if !alive || p.status != "ready" {
 		return c.end(ctx)
 	}
 	conn, err := c.connect(ctx, p.socketDir)
@@ -54,9 +57,13 @@ func (c *cluster) endUnused(ctx context.Context) error {
 	return c.end(ctx) // conn still holds the decision to stop, so nobody is told to use the server
 }
 
-// endOr ends a server that is about to stop or to start, and leaves any other that answers with an error.
+// endOr ends a server that is about to stop or to start, and leaves any other that answers with an error, or that cannot be asked.
 func (c *cluster) endOr(ctx context.Context, err error) error {
-	if _, final := c.judge(ctx, err); final != nil {
+	found, final := c.judge(ctx, err)
+	if found == absent && final == nil {
+		final = c.outOfReach()
+	}
+	if final != nil {
 		return final
 	}
 	return c.end(ctx)
@@ -100,7 +107,11 @@ func (c *cluster) holding(ctx context.Context, f func(context.Context) error) er
 // The caller holds the lock.
 func (c *cluster) end(ctx context.Context) error {
 	patience := absent.patience()
-	if p := c.postmaster(); c.alive(p.pid) {
+	p, alive, err := c.running()
+	if err != nil {
+		return err
+	}
+	if alive {
 		c.signal(syscall.SIGINT, p.pid)
 		patience = stopping.patience()
 	}
