@@ -19,8 +19,8 @@
 // The code under test holds genuine pgx connections (database/sql through pgx's stdlib, or a pgxpool.Pool), as many as
 // it likes. They end in this process, where a session passes their statements on to the one physical connection, makes
 // savepoints of their transactions, and guards every statement outside a transaction by a savepoint of its own. So a
-// failed statement, a cancelled context, two goroutines with transactions or a deferred constraint behave as on a
-// private database.
+// failed statement, a cancelled context, two goroutines with transactions (one after the other) or a deferred constraint
+// behave as on a private database.
 //
 // Subtests can share what their parent has built: [Iso.Nested].
 //
@@ -58,8 +58,8 @@
 //	txiso.go:240: txiso: the test has ended, but the rows of the query at /home/ann/bank/store.go:52 are not closed;
 //	    close them (defer rows.Close()), or Scan the row of QueryRow, or set Config.AllowLeaks
 //
-// Of a connection that is the line that used it first, or with [Config.Strict] the one that took it. What a goroutine or a
-// context closes within half a second is none. A test that has failed has a line about it in its log instead.
+// Of a connection that is the line that used it first, or with [Config.Strict] the one that took it. What is closed within half a second
+// of the test's end does not count. A test that has failed has a line about it in its log instead.
 //
 // [Config.Strict] fails tests that use db where tx was meant, and says where:
 //
@@ -100,4 +100,8 @@
 //
 // Temporary tables, session advisory locks and the names of PREPARE are shared by all connections of the test, and by no
 // other test. Settings (SET, parameters of a connection string) are a connection's own.
+//
+// Roles are the server's. Ids go on where the test before has left them, unless [Config.ResetSequences] is set. transaction_isolation
+// shows read committed. A value added to an enum can be used when that is committed. All known limits, each with its remedy and its
+// price, are in docs/limits.md of the repository.
 package txiso

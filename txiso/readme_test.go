@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,9 +30,9 @@ func fenced(t *testing.T, file, language string) (blocks []string) {
 }
 
 // A user copies a block into a test file of a module of his own, beside a clone of this repository.
-func TestEveryGoBlockOfTheREADMEIsATestThatPasses(t *testing.T) {
+func TestEveryGoBlockOfThePagesIsATestThatPasses(t *testing.T) {
 	module := usersModule(t)
-	blocks := fenced(t, "../README.md", "go")
+	blocks := slices.Concat(fenced(t, "../README.md", "go"), fenced(t, "../docs/recipes.md", "go"))
 	for i, block := range blocks {
 		if !strings.HasPrefix(block, "package ") {
 			t.Errorf("block %d is not a whole file, so nobody can tell whether it works:\n%s", i+1, block)

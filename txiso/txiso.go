@@ -27,9 +27,10 @@ type Config struct {
 	// session mode, because those locks are a session's. "" means the TXISO_DSN variable, and without that the embedded server.
 	DSN string
 
-	// Migrations holds goose SQL files at its root. They run once per fingerprint of their names, their contents and the
+	// Migrations holds goose SQL files at its root; nil means empty databases. They run once per fingerprint of their names, their contents and the
 	// environment variables that goose puts into them (ENVSUB). Migrations written in Go need a Migrator: goose has them from a
-	// registry of the process, which is not used here; a file of theirs is refused. Settings that migrations give their
+	// registry of the process, which is not used here; a file of theirs is refused, but with //go:embed *.sql none is seen, and
+	// what it does is missing. Settings that migrations give their
 	// database for all roles (ALTER DATABASE … SET) are those of every database that a test gets.
 	Migrations fs.FS
 
@@ -47,8 +48,8 @@ type Config struct {
 
 	// AllowLeaks lets tests end with something left open. Otherwise a transaction that is still open, rows that are not closed,
 	// and a *sql.Conn or *pgxpool.Conn that is not given back fail the test, with the file and line that opened them: of a
-	// connection that is the line that first used it. With [Register] db.Close returns them as errors. What a context that has
-	// ended closes is none, and a test that has failed is only told.
+	// connection that is the line that first used it. With [Register] db.Close returns them as errors. What is closed because a
+	// context has ended does not count, and a test that has already failed only gets a line in its log.
 	AllowLeaks bool
 
 	// Strict fails a test that sends a statement on one connection while a transaction is open on another: as a rule, db was
@@ -87,7 +88,9 @@ type Config struct {
 
 // Migrator creates a schema in an empty database. It runs once per fingerprint, not once per test.
 type Migrator interface {
-	// Fingerprint returns a text that changes whenever the result of Migrate may change. It must not need a database.
+	// Fingerprint returns a text that changes whenever the result of Migrate may change. It must not need a database. Equal texts
+	// mean the same template, in whatever module on the same server: hash the schema's files, do not count versions. It is asked
+	// again when Migrate has ended; if it has changed meanwhile there is no template.
 	Fingerprint() (string, error)
 
 	// Migrate fills the empty database behind db, with real commits. It must not close db, which is pgx's stdlib. A program that
@@ -143,8 +146,8 @@ type Iso struct {
 	named map[string]*shared
 }
 
-// New returns an Iso for cfg. It does no I/O and cannot fail, so it fits a package variable: what is wrong with cfg or the
-// server, the first test is told.
+// New returns an Iso for cfg. It does no I/O and cannot fail, so it fits a package variable: errors in cfg, or of the server, fail
+// the first test that asks for a database.
 func New(cfg Config) *Iso {
 	prov, err := cfg.provision()
 	return &Iso{
@@ -224,6 +227,11 @@ type test struct {
 // is rolled back when t and its subtests have ended; closing it earlier is allowed and undoes nothing. Within one test all
 // calls of DB and [Iso.Pool] see the same data; a subtest that calls it with its own t gets a database of its own.
 //
+// It ends in a Cleanup that the first call for t has registered. So call it first; start servers and goroutines that use it then, and
+// stop them in a Cleanup, which runs before: what goes on afterwards gets "sql: database is closed", and a transaction that it holds
+// fails the test. For a tracer, AfterConnect or parameters use stdlib.OpenDB(*iso.Pool(t).Config().ConnConfig, …). Do not use it in a
+// bubble of testing/synctest: a database is real input and output.
+//
 // It ends the test (Fatalf) when there is no database to be had, with a message that says what to do.
 func (iso *Iso) DB(t TB) *sql.DB {
 	t.Helper()
@@ -233,8 +241,8 @@ func (iso *Iso) DB(t TB) *sql.DB {
 	return db
 }
 
-// Pool returns a pool for code that uses pgx itself. It sees what [Iso.DB] gives t, is closed when t ends, has pgxpool's
-// defaults, whatever the DSN says, and can be used from many goroutines.
+// Pool returns a pool for code that uses pgx itself. It sees what [Iso.DB] gives t, is closed when t ends, and can be used from many
+// goroutines. Its pool settings are pgxpool's defaults, whatever the DSN says; its query mode is the DSN's.
 //
 // For AfterConnect, MaxConns, a tracer or parameters, change what Config returns and open a pool of your own:
 //
@@ -287,13 +295,13 @@ type Private struct {
 
 // Clone returns a private database, cloned from the template: for tests that need what a transaction that is rolled back
 // cannot give. Each call gives another one. It sees nothing of what DB and Pool do. For pgx: pgxpool.New(ctx, clone.DSN).
-// When t and its subtests have ended it is dropped, in the background: what keeps it from being dropped, the next test that
-// ends with a clone is told, or [Iso.Close].
+// When t and its subtests have ended it is dropped, in the background. If it cannot be dropped, the next test that ends with a clone
+// says why, or [Iso.Close].
 //
 // It costs a few milliseconds, and some tens more for the first connection to it, if a worker database that nobody has used
 // yet is there to become the clone. Whenever one has, the next is made while tests run, and any later test or process may
-// take it, so that only the first clone of a schema, and one that follows another too soon, waits for a CREATE DATABASE: some
-// tens of milliseconds, more if there are hundreds of tables. A test waits for a DROP DATABASE only when three wait to be
+// take it, so that only the first clone of a schema, and one that follows another too soon, waits for a CREATE DATABASE: from tens of
+// milliseconds to a second, by the disk and the number of tables. A test waits for a DROP DATABASE only when three wait to be
 // dropped. A later run drops those of a process that has ended without Close.
 //
 // It ends the test (Fatalf) when there is no database to be had.

@@ -544,3 +544,31 @@ func TestAFunctionsSettingsMeanNothingToTheNextTest(t *testing.T) {
 		})
 	}
 }
+
+// The modes of constraints were restored by name, for which the role needed rights, and the name must not be that of one that is not deferrable.
+func TestConstraintsOfBothKindsUnderARole(t *testing.T) {
+	cfg := database(t)
+	run(t, cfg, `CREATE SCHEMA hidden; CREATE TABLE hidden.a (id int PRIMARY KEY, other int,
+		CONSTRAINT same FOREIGN KEY (other) REFERENCES hidden.a DEFERRABLE INITIALLY DEFERRED, CONSTRAINT at_once UNIQUE (other) DEFERRABLE)`)
+	run(t, cfg, "CREATE TABLE hidden.b (other int, CONSTRAINT same FOREIGN KEY (other) REFERENCES hidden.a)")
+	run(t, cfg, "GRANT ALL ON items TO pg_monitor")
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	clean(t, s, func(db *sql.DB) {
+		a, _ := two(t, s)
+		do(t, a, "INSERT INTO items VALUES (1, 'one')", "BEGIN", "SET LOCAL ROLE pg_monitor", "INSERT INTO items VALUES (2, 'two')", "COMMIT",
+			"SET ROLE pg_monitor", "INSERT INTO items VALUES (3, 'three')", "SELECT 1")
+		expect(t, "role", show(t, a, "role"), "pg_monitor")
+		do(t, a, "RESET ROLE", "INSERT INTO hidden.a VALUES (1, 1)")
+		fail(t, a, "23503", "INSERT INTO hidden.a VALUES (2, 99)")
+		do(t, a, "BEGIN", "INSERT INTO hidden.a VALUES (2, 3)")
+		fail(t, a, "23505", "INSERT INTO hidden.a VALUES (4, 3)")
+		do(t, a, "ROLLBACK", "BEGIN", "SET CONSTRAINTS ALL DEFERRED", "INSERT INTO hidden.a VALUES (2, 3), (3, 3)", "UPDATE hidden.a SET other = 2 WHERE id = 3", "COMMIT",
+			"BEGIN", "INSERT INTO hidden.a VALUES (5, 6)", "INSERT INTO hidden.a VALUES (6, 5)", "COMMIT")
+		expect(t, "items", value(t, db, countItems), "3")
+		expect(t, "hidden", value(t, db, "SELECT count(*) FROM hidden.a"), "5")
+	})
+}

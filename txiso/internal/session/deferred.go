@@ -1,24 +1,26 @@
 package session
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
 
 // deferredConstraints knows what has to be checked where a commit would check it.
 type deferredConstraints struct {
-	stale    bool
-	names    []string // the initially deferred constraints, qualified and quoted
-	others   bool     // there are deferrable ones that are initially immediate
-	distrust bool     // what looks like reading may write
-	cursors  bool     // there are functions that may open some
-	altering []string // the names of functions that may change the schema
-	triggers bool     // some of triggers may
-	compiled bool     // there are functions with variables, see compiled.go
-	changed  bool     // since the statement that restores the modes was prepared
+	stale     bool
+	initially bool     // there are initially deferred ones
+	others    []string // the deferrable ones that are initially immediate, qualified and quoted
+	temporary bool     // some are of temporary tables
+	distrust  bool     // what looks like reading may write
+	cursors   bool     // there are functions that may open some
+	altering  []string // the names of functions that may change the schema
+	triggers  bool     // some of triggers may
+	compiled  bool     // there are functions with variables, see compiled.go
+	changed   bool     // since the statements that restore the modes were prepared
 }
 
-// listDeferrable lists the deferrable constraints: D and the name of one that is initially deferred, I of one that is not.
+// listDeferrable lists the deferrable constraints: D and the name of one that is initially deferred, I and the name of one that is not.
 // Constraint triggers are in pg_constraint, too (manual 53.13). V tells that what looks like reading may write, by a function
 // of the schema: only a volatile one may (manual 38.7), which can have the name of a harmless one, be called like a column, or
 // belong to a cast or a domain; and whatever a view, a policy or an operator calls is not trusted, either, nor a view of a
@@ -27,7 +29,7 @@ type deferredConstraints struct {
 // Functions below 16384 are as old as the database cluster (manual, "System Catalog Initial Data"): PostgreSQL's own.
 const listDeferrable = `WITH altering AS MATERIALIZED (SELECT oid, lower(proname) AS name FROM pg_catalog.pg_proc ` +
 	`WHERE oid >= 16384 AND prosrc ~* '\m((create|alter|drop)\s+\w|(set_config\s*\(\s*''|set\s+(local\s+|session\s+)?)search_path)') ` +
-	`SELECT CASE WHEN c.condeferred THEN format('D%I.%I', n.nspname, c.conname) ELSE 'I' END ` +
+	`SELECT format('%s%I.%I', CASE WHEN c.condeferred THEN 'D' ELSE 'I' END, n.nspname, c.conname) ` +
 	`FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ` +
 	`UNION ALL SELECT 'V' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE ` +
 	`classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_operator'::regclass) ` +
@@ -55,14 +57,16 @@ func (d *deferredConstraints) add(row []byte) {
 	case 'P':
 		d.compiled = true
 	case 'I':
-		d.others = true
+		d.others = append(d.others, string(row[1:]))
+		d.temporary = d.temporary || isTemporary(row[1:])
 	case 'D':
-		d.names = append(d.names, string(row[1:]))
+		d.initially = true
+		d.temporary = d.temporary || isTemporary(row[1:])
 	}
 }
 
 // isTemporary reports that a constraint is one of a temporary table.
-func isTemporary(constraint string) bool { return strings.HasPrefix(constraint, "pg_temp") }
+func isTemporary(constraint []byte) bool { return bytes.HasPrefix(constraint, []byte("pg_temp")) }
 
 // noteWrites notes that a statement is sent that changes data by the look of it, or not. By the look of it only: a view
 // may call a function that does.
@@ -89,19 +93,28 @@ func (d *deferredConstraints) suspects() bool { return d.stale || d.distrust }
 // can be by SET CONSTRAINTS, also in a function, or in a block.
 func (s *Session) mustCheck(wrote bool, e *effects) bool {
 	d := &s.deferred
-	return e.constraints || wrote && (d.stale || len(d.names) > 0 || d.others && (d.distrust || e.blocks))
+	return e.constraints || wrote && (d.stale || d.initially || len(d.others) > 0 && (d.distrust || e.blocks))
 }
 
-// restoreSQL sets the constraints' modes as a new transaction finds them: SET CONSTRAINTS in a savepoint outlives its
-// release. Naming the constraints makes the server look them up, so that is done only if need be.
-func (d *deferredConstraints) restoreSQL() string {
-	switch {
-	case len(d.names) == 0:
-		return "SET CONSTRAINTS ALL IMMEDIATE"
-	case !d.others:
-		return "SET CONSTRAINTS ALL DEFERRED"
+// restoreModes sets the constraints' modes as a new transaction finds them: SET CONSTRAINTS in a savepoint outlives its release. Naming
+// constraints makes the server look them up, for which a role needs rights, so that is done only if need be. Those that are to be immediate
+// are named, because what is to be deferred must not share its name with anything that cannot be (AfterTriggerSetState in
+// src/backend/commands/trigger.c).
+func (s *Session) restoreModes(st step) {
+	s.runStep(s.names.restore, st)
+	if !s.deferred.initially || len(s.deferred.others) == 0 {
+		return
 	}
-	return "SET CONSTRAINTS " + strings.Join(d.names, ",") + " DEFERRED"
+	quiet := st
+	quiet.quiet = true
+	rights := s.hasRoles()
+	if rights {
+		s.asideStep(takeRole, quiet)
+	}
+	s.runStep(s.names.others, st)
+	if rights {
+		s.asideStep(giveRole, quiet)
+	}
 }
 
 // appendCheck appends the statements that run the deferred checks and deferred triggers and set the modes back. They are
@@ -118,7 +131,7 @@ func (s *Session) appendCheck() {
 		s.asideStep(endTimeout, step{drop: true, tell: true, quiet: true})
 	}
 	s.runStep(s.names.check, step{drop: true, tell: true})
-	s.runStep(s.names.restore, step{drop: true, tell: true})
+	s.restoreModes(step{drop: true, tell: true})
 	if timed {
 		s.asideStep(resumeTimeout, step{drop: true, tell: true, quiet: true})
 	}
@@ -134,7 +147,14 @@ func (s *Session) prepareRestore() {
 	s.prepareGuards()
 	if s.deferred.changed {
 		s.deferred.changed = false
-		s.prepareInternal(s.names.restore, s.deferred.restoreSQL())
+		all := "SET CONSTRAINTS ALL IMMEDIATE"
+		if s.deferred.initially {
+			all = "SET CONSTRAINTS ALL DEFERRED"
+		}
+		s.prepareInternal(s.names.restore, all)
+		if len(s.deferred.others) > 0 {
+			s.prepareInternal(s.names.others, "SET CONSTRAINTS "+strings.Join(s.deferred.others, ",")+" IMMEDIATE")
+		}
 	}
 }
 
@@ -171,13 +191,13 @@ func (s *Session) listed(c *conn) {
 		return
 	}
 	s.ex.ddl = false
-	if s.tx.constraints || len(s.deferred.names) == 0 {
+	if s.tx.constraints || !s.deferred.initially {
 		s.finishOrCheck(c)
 		return
 	}
 	s.bind()
 	s.prepareRestore()
-	s.run(s.names.restore)
+	s.restoreModes(step{drop: true})
 	s.endInternal()
 }
 

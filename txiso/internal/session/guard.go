@@ -32,7 +32,7 @@ type guardNames struct {
 	begin, end             string // of the outer transaction, go-txdb's
 	unlock, discard        string // what its ROLLBACK leaves
 	moved                  string // sequences
-	check, restore         string // of deferred constraints
+	check, restore, others string // of deferred constraints
 	aside                  string // of what is sent aside
 	unnamed                string // what the unnamed statements' names begin with
 	prepared               bool   // the server knows the statements
@@ -55,6 +55,7 @@ func newGuardNames() guardNames {
 		moved:    name + "_mov",
 		check:    name + "_chk",
 		restore:  name + "_res",
+		others:   name + "_oth",
 		aside:    name + "_aside",
 		unnamed:  name + "_",
 	}

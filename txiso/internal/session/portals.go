@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Portals belong to a connection and end with its transaction (manual 55.2.3). The server has them in the outer transaction, so
@@ -218,13 +219,20 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 	case p != nil && blockOnly(p.stmt.st) != "" && !s.inBlock(c):
 		s.emitBlockOnly(c, blockOnly(p.stmt.st))
 	default:
+		var before *appTx
 		if p != nil && !p.ran {
 			s.warnOutside(c, p.stmt.st)
+			if s.tx.owner == c && changesSavepoints(p.stmt.st.Kind) {
+				tx := s.tx
+				tx.savepoints = slices.Clone(tx.savepoints)
+				before = &tx
+			}
 			s.noteSavepoint(c, p.stmt.st)
 			p.ran = mayControl(p.stmt.st.Kind) && s.status(c) != 'E' // a second time the server refuses it
 			s.noteSnapshot(c, p.stmt.queries)
 		}
 		s.forwardPortal(c, m, name, p)
+		s.steps.last().tx = before
 		if p != nil && s.status(c) != 'E' {
 			if list := c.restartsOf(p.stmt.state); len(list) > 0 {
 				s.restart(c, list)

@@ -36,6 +36,7 @@ type step struct {
 	was     *statement        // of a Parse of an unnamed statement, or a Close: what the name stood for
 	binds   string            // of a Bind: the portal's name
 	had     portal            // of a Bind: what that stood for
+	tx      *appTx            // of an Execute of SAVEPOINT and its like: the transaction ahead of it
 }
 
 // steps is a queue.
@@ -406,6 +407,8 @@ func (s *Session) unanswered(st step, failed bool) {
 		delete(st.conn.statements, st.name)
 	case st.kind == 'B' && st.conn != nil:
 		s.notBound(st)
+	case st.tx != nil && s.tx.owner == st.tx.owner:
+		s.tx.savepoints, s.tx.modes, s.tx.foreignWrites = st.tx.savepoints, st.tx.modes, st.tx.foreignWrites
 	case st.was != nil, st.kind == 'C' && st.backend != nil:
 		s.notClosed(st)
 	}

@@ -249,7 +249,7 @@ func (s *Session) notParsed(st step, failed bool) {
 			delete(st.conn.statements, st.name)
 		}
 	case st.drop && st.name != "": // one of the session's own, behind an error
-		s.names.prepared = s.names.prepared && st.name == s.names.restore
+		s.names.prepared = s.names.prepared && (st.name == s.names.restore || st.name == s.names.others)
 		s.deferred.changed = true
 	}
 }

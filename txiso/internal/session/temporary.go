@@ -61,7 +61,7 @@ func (s *Session) commitTemporary() {
 	}
 	s.temporary.due = false
 	s.internalQuery(s.unhindered("DO " + literal(fmt.Sprintf(commitTemporary, array(s.temporary.tables), onCommitSetting))))
-	s.deferred.stale = s.deferred.stale || slices.ContainsFunc(s.deferred.names, isTemporary) // it may be gone
+	s.deferred.stale = s.deferred.stale || s.deferred.temporary // it may be gone
 }
 
 // The tables of each kind go together, because they may refer to each other.

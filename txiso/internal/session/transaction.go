@@ -290,6 +290,10 @@ func (s *Session) noteSavepoints(c *conn, statements []sqltext.Statement) {
 	}
 }
 
+func changesSavepoints(k sqltext.Kind) bool {
+	return k == sqltext.Savepoint || k == sqltext.Release || k == sqltext.RollbackTo
+}
+
 func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 	tx := &s.tx
 	if tx.owner != c || tx.failed && st.Kind != sqltext.RollbackTo { // nothing else can be done there
@@ -299,7 +303,7 @@ func (s *Session) noteSavepoint(c *conn, st sqltext.Statement) {
 		tx.savepoints = append(tx.savepoints, savepoint{strings.Clone(st.Name), tx.foreignWrites, tx.modes})
 		return
 	}
-	if st.Kind != sqltext.RollbackTo && st.Kind != sqltext.Release {
+	if !changesSavepoints(st.Kind) {
 		return
 	}
 	for i, to := range slices.Backward(tx.savepoints) {
