@@ -24,8 +24,9 @@ import (
 // Close: it has what [Iso.DB] would fail the test with, such as a transaction that is still open. Until then the session is
 // held, so forgetting Close keeps the data for the next who opens that name.
 //
-// An address (postgres://…, host=…) is no such name: sql.Open refuses it, as the first statement does an empty name, and returns what is wrong with cfg. KeepFailed,
-// MaxKept, TXISO_KEEP, NestedTimeout and the log of statements need a test and have no effect here.
+// An address (postgres://…, host=…) is no such name: sql.Open refuses it. An empty name is refused by the first statement. sql.Open
+// also returns what is wrong with cfg. KeepFailed, MaxKept, TXISO_KEEP, NestedTimeout and the log of statements need a test and have
+// no effect here.
 //
 // Sessions stay warm for the next name until the process ends. A leak checker may want them ended before: the driver is an
 // [io.Closer], whose Close does what [Iso.Close] does:
@@ -50,6 +51,7 @@ type shared struct {
 
 // opening is a lease, once done is closed, or why there is none.
 type opening struct {
+	cancel context.CancelFunc
 	done   chan struct{}
 	lease  *lease.Lease
 	opener driver.Connector // of the lease's connections
@@ -133,11 +135,12 @@ func (s *shared) open(ctx context.Context, iso *Iso) *opening {
 		return nil
 	}
 	if s.opening == nil || s.opening.failed() {
-		o := &opening{done: make(chan struct{})}
+		o := &opening{done: make(chan struct{}), err: errors.New("txiso: the migrations or the seed have ended their goroutine (runtime.Goexit, as by t.FailNow); return an error instead")}
+		ctx, o.cancel = context.WithCancel(context.WithoutCancel(ctx))
 		s.opening = o
 		go func() {
 			defer close(o.done)
-			if o.lease, o.err = iso.pool.Get(context.WithoutCancel(ctx), func(string, ...any) {}); o.err == nil {
+			if o.lease, o.err = iso.pool.Get(ctx, func(string, ...any) {}); o.err == nil {
 				o.opener = o.lease.Connector()
 			}
 		}()
@@ -205,7 +208,7 @@ func (c *connector) Close() error {
 	return err
 }
 
-// leave returns the lease that is to be ended, which it waits for if it is on its way, or nil.
+// leave returns the lease that is to be ended, or nil. One that is on its way is given up.
 func (s *shared) leave() *lease.Lease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,6 +216,7 @@ func (s *shared) leave() *lease.Lease {
 	if s.opening == nil {
 		return nil
 	}
+	s.opening.cancel()
 	<-s.opening.done
 	return s.opening.lease
 }

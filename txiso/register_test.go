@@ -318,3 +318,25 @@ func TestMigrationsOutliveTheFirstQuery(t *testing.T) {
 		t.Errorf("the migrations ran %d times", n)
 	}
 }
+
+// Close waited for migrations that nobody needed any more, which might never end.
+func TestCloseDoesNotWaitForMigrations(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	m := patient{unique(t), &runs, make(chan struct{})}
+	name := "txiso-" + unique(t)
+	txiso.Register(name, txiso.Config{Migrator: m})
+	db, err := sql.Open(name, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := db.PingContext(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the migrations run: %v", err)
+	}
+	closeDB(t, db)
+	if err := closeDriver(name); err != nil {
+		t.Error(err)
+	}
+}

@@ -62,8 +62,9 @@ type Pool struct {
 	mu       sync.Mutex             // guards what follows
 	prov     *provision.Provisioner // nil until it is needed
 	former   []*provision.Provisioner
-	idle     []*Lease    // the one used last is at the end: it is the warmest
-	cooling  *time.Timer // for idle; nil as long as it has one at most
+	idle     []*Lease       // the one used last is at the end: it is the warmest
+	cooling  *time.Timer    // set while idle has more than one, and until it has fired
+	leaving  sync.WaitGroup // of those that are given up because of it
 	leased   int
 	returns  int // of leases, ever
 	failure  error
@@ -149,6 +150,8 @@ func (p *Pool) giveUpCold() {
 	p.idle = slices.Delete(p.idle, 0, n)
 	p.cooling = nil
 	p.cool()
+	p.leaving.Add(1)
+	defer p.leaving.Done()
 	p.mu.Unlock()
 	for _, l := range cold {
 		l.giveUp()
@@ -251,9 +254,9 @@ func (l *Lease) Nest(ctx context.Context, names session.Names) (*session.Nested,
 // End rolls back what the test did and gives the lease back. It returns what the test must be told, see session.End.
 func (l *Lease) End(within time.Duration) ([]string, error) {
 	findings, err := l.Session.End(within)
+	ctx, done := context.WithTimeout(context.Background(), within)
+	defer done()
 	if err != nil {
-		ctx, done := context.WithTimeout(context.Background(), within)
-		defer done()
 		return findings, errors.Join(err, l.discard(ctx))
 	}
 	if l.common.isChanged() {
@@ -261,7 +264,8 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 	}
 	if l.common.isRetired() {
 		l.leave()
-		l.giveUp()
+		l.Session.Close()
+		_ = l.pool.withRoom(func() error { return l.db.Discard(ctx) }) // who leases it next drops it
 		return findings, nil
 	}
 	if l.tests++; l.tests%weighEvery == 1 {
@@ -383,6 +387,7 @@ func (p *Pool) Close(ctx context.Context) error {
 		p.cooling.Stop()
 	}
 	p.mu.Unlock()
+	p.leaving.Wait()
 	for _, l := range idle {
 		l.giveUp()
 	}

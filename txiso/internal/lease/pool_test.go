@@ -409,3 +409,18 @@ func TestSessionsThatNobodyNeedsAreGivenUp(t *testing.T) {
 		t.Errorf("the warmest was %s, left was %s", three.Config().Database, again)
 	}
 }
+
+// The migrations' own connection was the one that the server had no place for, and that was taken for a failure of theirs.
+func TestMigrationsWaitForAConnection(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	dsn := cfg.Provision.DSN
+	limited(t, &cfg, 3)
+	cfg.Provision.Migrator = table(rand.Text())
+	other := connect(t, cfg.Provision.DSN)
+	time.AfterFunc(300*time.Millisecond, func() { _ = other.Close(context.Background()) })
+	p := open(t, cfg)
+	name := play(t, p, "SELECT")
+	closeNow(t, p)
+	drop(t, dsn, name[:strings.LastIndex(name, "_")])
+}

@@ -168,13 +168,11 @@ func (c *common) retire() {
 // leave gives the part back, and the database with the last one.
 func (m *member) leave(ctx context.Context) error {
 	m.mu.Lock()
-	if m.done {
-		m.mu.Unlock()
-		return nil
+	if !m.done {
+		m.done = true
+		m.members--
 	}
-	m.done = true
-	m.members--
-	last, retired := m.members == 0, m.retired
+	last, retired := m.members == 0, m.retired // what could not be dropped may be tried again
 	m.mu.Unlock()
 	switch {
 	case !last:

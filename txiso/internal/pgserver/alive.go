@@ -30,8 +30,9 @@ func (c *cluster) claim(ctx context.Context) (lock, error) {
 	began := time.Now()
 	taken, err := l.take(ctx, func() bool { return time.Since(began) > patience })
 	if !taken && err == nil {
-		err = fmt.Errorf("txiso: the embedded server in %s runs on another machine or in another container (no process is to be seen, but one holds %s): "+
-			"set TXISO_HOME to a directory of its own on each of them, or stop it there", c.dir, c.aliveFile())
+		err = fmt.Errorf("txiso: no process of the embedded server in %s is to be seen, but one holds %s (fuser names it if it is on this machine): "+
+			"the server runs on another machine or in another container, or something that it has started is still there; "+
+			"set TXISO_HOME to a directory of its own for each of them, or end it", c.dir, c.aliveFile())
 	}
 	if err != nil {
 		l.release()

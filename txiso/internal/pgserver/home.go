@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 )
 
@@ -100,20 +101,21 @@ func checkHome(home string) error {
 	}
 	for _, i := range []fs.FileInfo{link, info} {
 		if uid := ownerOf(i); uid != os.Geteuid() && uid != 0 {
-			return fmt.Errorf("txiso: %s belongs to uid %d, who may have put programs into it that we would run as uid %d: "+
-				"remove it, or set TXISO_HOME to a directory of your own", home, uid, os.Geteuid())
+			return fmt.Errorf("txiso: %s belongs to uid %d, who could replace the files of the server there: "+
+				"set TXISO_HOME to a directory of your own, or to one below it that does not exist yet", home, uid)
 		}
 	}
 	if othersWrite(info) {
-		return fmt.Errorf("txiso: others may write to %s (mode %v), and so put programs into it that we would run: remove it, "+
+		return fmt.Errorf("txiso: others may write to %s (mode %v), and so replace the files of the server there: remove it, "+
 			"take that away with chmod go-w, or set TXISO_HOME to a directory that does not exist yet", home, info.Mode())
 	}
 	return nil
 }
 
-// othersWrite leaves our own group out: with the umask 002 of many systems everything may be written by it, and nobody else is in it.
+// othersWrite leaves our own group out: with the umask 002 of many systems everything may be written by it, and nobody else is in it. On a Mac
+// everybody is.
 func othersWrite(info fs.FileInfo) bool {
-	ourGroup := int(info.Sys().(*syscall.Stat_t).Gid) == os.Getegid()
+	ourGroup := runtime.GOOS != "darwin" && int(info.Sys().(*syscall.Stat_t).Gid) == os.Getegid()
 	return info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && !ourGroup
 }
 

@@ -4,6 +4,7 @@ package pgserver
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,8 +92,7 @@ func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, er
 		return nil, err
 	}
 	if err := l.waitReady(ctx); err != nil {
-		l.abandon()
-		return nil, err
+		return nil, cmp.Or(l.abandon(), err)
 	}
 	return l, nil
 }
@@ -172,11 +172,12 @@ func (l *launched) keep() error {
 	return nil
 }
 
-// abandon stops the server that was launched and waits for its end. The caller's context may be what has ended.
-func (l *launched) abandon() {
+// abandon stops the server that was launched and waits for its end: as long as there is an error, no other may be launched. The caller's
+// context may be what has ended.
+func (l *launched) abandon() error {
 	_ = l.word.Close()
 	_ = l.cmd.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_ = l.cluster.end(ctx)
+	return l.cluster.end(ctx)
 }

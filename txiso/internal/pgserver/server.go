@@ -182,7 +182,9 @@ func (c *cluster) run(ctx context.Context) error {
 		return err
 	}
 	if err := c.guard(ctx); err != nil {
-		l.abandon()
+		if stays := l.abandon(); stays != nil {
+			return stays
+		}
 		return &unguardedStart{c, err}
 	}
 	return l.keep()

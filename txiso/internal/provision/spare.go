@@ -23,14 +23,15 @@ func (p *Provisioner) takeSpare(ctx context.Context, k *keeper) (slot claimed, l
 }
 
 // spoilVisited makes a spare slot that somebody has connected to an incomplete one: nobody can tell what he did there.
-func (k *keeper) spoilVisited(ctx context.Context, slot string) (visited bool, err error) {
+// PostgreSQL 14 tells of one who has left half a second later.
+func (k *keeper) spoilVisited(ctx context.Context, slot claimed) (visited bool, err error) {
 	err = k.do(ctx, func(ctx context.Context, l *link) error {
-		results, err := l.exec(ctx, "SELECT pg_stat_get_db_sessions(oid) > 0 FROM pg_database WHERE datname = "+literal(slot))
+		results, err := l.exec(ctx, "SELECT pg_stat_get_db_sessions(oid) > 0 FROM pg_database WHERE datname = "+literal(slot.name))
 		if err != nil {
 			return err
 		}
-		if visited = text(results[0], 0, 0) == "t"; visited {
-			err = l.spoil(ctx, slot)
+		if visited = slot.db.busy || text(results[0], 0, 0) == "t"; visited {
+			err = l.spoil(ctx, slot.name)
 		}
 		return err
 	})

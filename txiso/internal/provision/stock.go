@@ -34,7 +34,7 @@ func (s *stock) take(ctx context.Context, k *keeper) (claimed, error) {
 		slot, left, err := s.p.takeSpare(ctx, k)
 		visited := false
 		if err == nil && slot.name != "" {
-			if visited, err = k.spoilVisited(ctx, slot.name); visited || err != nil {
+			if visited, err = k.spoilVisited(ctx, slot); visited || err != nil {
 				k.release(slot.name)
 			}
 		}

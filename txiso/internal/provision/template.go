@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -152,7 +153,7 @@ func (p *Provisioner) build(ctx context.Context, admin *link, build string) erro
 		return doing("creating the template", err)
 	}
 	if err := p.fill(ctx, build); err != nil {
-		if _, silent := admin.exec(ctx, ""); silent == nil {
+		if _, silent := admin.exec(ctx, ""); silent == nil && !full(err, build) {
 			return &BuildError{err}
 		}
 		return err
@@ -178,6 +179,12 @@ type BuildError struct{ err error }
 
 func (e *BuildError) Error() string { return e.err.Error() }
 func (e *BuildError) Unwrap() error { return e.err }
+
+// full tells that our own server had no connection left for a database.
+func full(err error, name string) bool {
+	var refused *pgconn.ConnectError
+	return errors.As(err, &refused) && refused.Config.Database == name && sqlState(err) == tooManyConnections
+}
 
 // unchanged makes sure that the migrations that have run are those that the template is named by: they may be files that somebody has
 // saved, or a version control system replaced, meanwhile.
