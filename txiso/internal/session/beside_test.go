@@ -148,7 +148,7 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 // The server reads 'now' and its like when it prepares a statement, and warm statements are not prepared again.
 func TestNowInALiteralMovesFromTestToTest(t *testing.T) {
 	s := open(t, session.Options{})
-	for _, literal := range []string{"' NOW'", "$$now$$", `E'\tnow'`} {
+	for _, literal := range []string{"' NOW'", "$$now$$", `E'\tnow'`, "/* it's */ 'now'"} {
 		seen := map[string]bool{}
 		for range 3 {
 			clean(t, s, func(db *sql.DB) { seen[value(t, db, "SELECT ("+literal+"::timestamptz)::text")] = true })
@@ -562,13 +562,140 @@ func TestConstraintsOfBothKindsUnderARole(t *testing.T) {
 		do(t, a, "INSERT INTO items VALUES (1, 'one')", "BEGIN", "SET LOCAL ROLE pg_monitor", "INSERT INTO items VALUES (2, 'two')", "COMMIT",
 			"SET ROLE pg_monitor", "INSERT INTO items VALUES (3, 'three')", "SELECT 1")
 		expect(t, "role", show(t, a, "role"), "pg_monitor")
-		do(t, a, "RESET ROLE", "INSERT INTO hidden.a VALUES (1, 1)")
+		do(t, a, "RESET ROLE", "SET SESSION AUTHORIZATION pg_monitor", "INSERT INTO items VALUES (4, 'four')", "BEGIN", "INSERT INTO items VALUES (5, 'five')", "COMMIT")
+		expect(t, "session_authorization", show(t, a, "session_authorization"), "pg_monitor")
+		do(t, a, "RESET SESSION AUTHORIZATION", "INSERT INTO hidden.a VALUES (1, 1)")
 		fail(t, a, "23503", "INSERT INTO hidden.a VALUES (2, 99)")
 		do(t, a, "BEGIN", "INSERT INTO hidden.a VALUES (2, 3)")
 		fail(t, a, "23505", "INSERT INTO hidden.a VALUES (4, 3)")
 		do(t, a, "ROLLBACK", "BEGIN", "SET CONSTRAINTS ALL DEFERRED", "INSERT INTO hidden.a VALUES (2, 3), (3, 3)", "UPDATE hidden.a SET other = 2 WHERE id = 3", "COMMIT",
 			"BEGIN", "INSERT INTO hidden.a VALUES (5, 6)", "INSERT INTO hidden.a VALUES (6, 5)", "COMMIT")
-		expect(t, "items", value(t, db, countItems), "3")
+		expect(t, "items", value(t, db, countItems), "5")
 		expect(t, "hidden", value(t, db, "SELECT count(*) FROM hidden.a"), "5")
+	})
+}
+
+// A name was closed that another connection had prepared since, or one that nobody remembered was there in the next test.
+func TestANameIsClosedForWhoHasIt(t *testing.T) {
+	s := open(t, session.Options{})
+	prepare := func(c *pgx.Conn, name, query string) error {
+		_, err := c.PgConn().Prepare(t.Context(), name, query, nil)
+		return err
+	}
+	run := func(c *pgx.Conn, name string) error {
+		return c.PgConn().ExecPrepared(t.Context(), name, nil, nil, nil).Read().Err
+	}
+	for range 2 {
+		clean(t, s, func(*sql.DB) {
+			a, b := two(t, s)
+			if err := prepare(b, "foo", "SELECT 1"); err != nil {
+				t.Error(err)
+			}
+			do(t, a, "DEALLOCATE ALL")
+			if err := prepare(a, "foo", "SELECT 2"); err != nil {
+				t.Error(err)
+			}
+			do(t, b, "DEALLOCATE foo")
+			if err := run(a, "foo"); err != nil {
+				t.Error(err)
+			}
+			w := dial(t, s)
+			w.frontend.Send(&pgproto3.Parse{Name: "bar", Query: "SELECT nothing"})
+			w.sendKind("Sync")
+			w.conn.Close()
+			if err := prepare(b, "bar", "SELECT 1"); err != nil {
+				t.Error(err)
+			}
+			if err := run(b, "bar"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The server knew a name of which the session had been told that all were gone.
+func TestUnnamedStatementsBehindDeallocateAll(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, _ := two(t, s)
+		for range 3 {
+			batch := &pgx.Batch{}
+			batch.Queue("DEALLOCATE ALL")
+			batch.Queue("SELECT 1")
+			cfg := s.Config().Copy()
+			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+			c, err := pgx.ConnectConfig(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := c.SendBatch(t.Context(), batch).Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := c.Exec(t.Context(), "SELECT $1::int", 1); err != nil {
+				t.Error(err)
+			}
+			c.Close(context.Background())
+		}
+		do(t, a, "SELECT 1")
+	})
+}
+
+// What ends an idle session was in force again behind DISCARD ALL, and behind a string that had failed.
+func TestTimeoutsArePausedWhateverHasSetThem(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		c, err := connectWith(t, s, "idle_in_transaction_session_timeout=100ms")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		do(t, c, "DISCARD ALL")
+		time.Sleep(300 * time.Millisecond)
+		exec(t, db, "SELECT 1")
+		a, _ := two(t, s)
+		do(t, a, "BEGIN")
+		fail(t, a, "22012", "SET idle_session_timeout = '100ms'; SAVEPOINT a; SELECT 1/0")
+		do(t, a, "ROLLBACK TO a")
+		time.Sleep(300 * time.Millisecond)
+		do(t, a, "COMMIT")
+		expect(t, "timeout", show(t, a, "idle_session_timeout"), "100ms")
+	})
+}
+
+// RESET asks for no rights, the session's own set_config did, as somebody else.
+func TestResetUnderAnotherSessionAuthorization(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		c, err := connectWith(t, s, "log_min_messages=error", "role=pg_monitor")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		do(t, c, "SET SESSION AUTHORIZATION pg_read_all_stats", "RESET ALL")
+		expect(t, "authorization", show(t, c, "session_authorization"), "pg_read_all_stats")
+		_, _ = c.Exec(t.Context(), "RESET ROLE")
+		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
+
+// A pipeline is carried out when its client has gone, with the statements that it has prepared.
+func TestAPipelineHasItsStatementsToItsEnd(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		for n := range 10 {
+			w := dial(t, s)
+			w.frontend.Send(&pgproto3.Parse{Name: "add", Query: "INSERT INTO items SELECT coalesce(max(id), 0) + 1, 'x' FROM items"})
+			w.frontend.Send(&pgproto3.Parse{Name: "commit", Query: "COMMIT"})
+			for _, name := range []string{"add", "commit", "add"} {
+				w.frontend.Send(&pgproto3.Bind{PreparedStatement: name})
+				w.frontend.Send(&pgproto3.Execute{})
+			}
+			w.sendKind("Sync")
+			w.conn.Close()
+			expect(t, "items", value(t, db, countItems), fmt.Sprint(2*n+2))
+		}
 	})
 }

@@ -37,6 +37,7 @@ type conn struct {
 
 	statements map[string]*statement // by the name the client uses
 	unnamed    *statement
+	parsed     bool               // it has sent a Parse for that
 	portals    map[string]*portal // by the name the client uses
 	portal     portal             // the unnamed one
 	cursors    []string           // it has declared WITH HOLD
@@ -138,7 +139,9 @@ func (c *conn) close(why error) {
 	c.closed = why
 	c.s.leave(c)
 	c.leavePortals()
-	c.leaveStatements()
+	if c.s.owner != c { // else what is left of its exchange may need them
+		c.leaveStatements()
+	}
 	c.orphan()
 	c.s.interrupt(c)
 	delete(c.s.conns, c.id)

@@ -55,7 +55,7 @@ func TestTheDataOfACopyInAStringWaitsForIt(t *testing.T) {
 // the COPY failed, or its client went away, everybody waited for an answer that did not come.
 func TestACopyOfTheExtendedProtocolEndsWithItsOwnSync(t *testing.T) {
 	s := open(t, session.Options{})
-	for _, script := range []string{"bad Sync", "bad close", "bad Done Sync", "good Done Sync", "good Fail Sync", "good close", "good Sync Done Sync", "good Done close"} {
+	for _, script := range []string{"bad Sync", "bad close", "early close", "ahead Done early close", "ahead Done Sync", "bad Done Sync", "good Done Sync", "good Fail Sync", "good close", "good Sync Done Sync", "good Done close"} {
 		for _, first := range []string{"Sync", "Flush"} {
 			name := first + " " + script
 			clean(t, s, func(db *sql.DB) {
@@ -64,14 +64,16 @@ func TestACopyOfTheExtendedProtocolEndsWithItsOwnSync(t *testing.T) {
 				w.frontend.Send(&pgproto3.Bind{})
 				w.frontend.Send(&pgproto3.Execute{})
 				w.sendKind(first)
-				w.until('G')
+				if !strings.Contains(script, "early") && !strings.Contains(script, "ahead") {
+					w.until('G')
+				}
 				for _, what := range strings.Fields(script) {
 					switch what {
 					case "bad":
 						w.frontend.Send(&pgproto3.CopyData{Data: []byte("no number\n")})
 						w.flush()
 						w.until('E')
-					case "good":
+					case "good", "ahead":
 						w.frontend.Send(&pgproto3.CopyData{Data: []byte("1\tone\n")})
 						w.flush()
 					case "Done":
@@ -87,7 +89,7 @@ func TestACopyOfTheExtendedProtocolEndsWithItsOwnSync(t *testing.T) {
 					}
 				}
 				want := "0"
-				if strings.HasPrefix(script, "good") && strings.HasSuffix(script, "Done Sync") {
+				if !strings.HasPrefix(script, "bad") && strings.HasSuffix(script, "Done Sync") {
 					want = "1"
 				}
 				if strings.HasSuffix(script, "Sync") {
@@ -227,6 +229,8 @@ func TestAWaitThatEndsFailsItsTransaction(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = pipeline.Close()
+			_, err := a.Exec(t.Context(), "INSERT INTO items VALUES ($1, 'lost')", 3)
+			expect(t, "a statement in what has failed", code(err), "25P02")
 			fail(t, a, "25P02", "SELECT 3")
 			want := "0"
 			if end == "ROLLBACK TO a" {
@@ -237,4 +241,23 @@ func TestAWaitThatEndsFailsItsTransaction(t *testing.T) {
 			expect(t, end, value(t, db, countItems), want)
 		})
 	}
+}
+
+// A COPY that fails ahead of the first look at its data leaves its Sync to the server, which answers it.
+func TestACopyThatFailsAtOnceAnswersItsSync(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		exec(t, db, "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+		exec(t, db, "CREATE TRIGGER no BEFORE INSERT ON items EXECUTE FUNCTION no()")
+		w := dial(t, s)
+		w.frontend.Send(&pgproto3.Parse{Query: "COPY items FROM STDIN"})
+		w.frontend.Send(&pgproto3.Bind{})
+		w.frontend.Send(&pgproto3.Execute{})
+		w.sendKind("Sync")
+		w.until('G')
+		w.until('E')
+		w.until('Z')
+		expect(t, "what follows", w.answers("SELECT 1"), "??CZ")
+		exec(t, db, "SELECT 1")
+	})
 }

@@ -107,13 +107,16 @@ func (s *Session) restoreModes(st step) {
 	}
 	quiet := st
 	quiet.quiet = true
-	rights := s.hasRoles()
-	if rights {
-		s.asideStep(takeRole, quiet)
+	var take, give []string
+	if s.hasRoles() {
+		take, give = s.takeRights(), s.giveRights()
+	}
+	for _, sql := range take {
+		s.asideStep(sql, quiet)
 	}
 	s.runStep(s.names.others, st)
-	if rights {
-		s.asideStep(giveRole, quiet)
+	for _, sql := range give {
+		s.asideStep(sql, quiet)
 	}
 }
 
@@ -126,7 +129,7 @@ func (s *Session) appendCheck() {
 	if m := s.modes(s.owner); m.setup != "" {
 		s.asideStep(s.takeSetup(m), step{drop: true, tell: true, quiet: !s.ex.tell}) // what is deferred is refused in what has become read only
 	}
-	timed := slices.Contains(s.settings.names, "statement_timeout") || slices.Contains(s.ex.sets, "statement_timeout")
+	timed := s.sets("statement_timeout")
 	if timed { // a commit is none
 		s.asideStep(endTimeout, step{drop: true, tell: true, quiet: true})
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -79,6 +78,8 @@ func (s *Session) ready(c *conn) {
 	if s.tx.failed && s.tx.owner != c {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
 	}
+	s.ex.park = append(s.ex.park, s.settings.unparked...)
+	s.settings.unparked = nil
 	s.closeForeign()
 	s.closePortals()
 	s.closeStatements()
@@ -107,7 +108,7 @@ func (s *Session) ready(c *conn) {
 	}
 	if s.tx.owner == c && s.tx.unawares {
 		s.tx.unawares = false
-		s.sendFailure()
+		s.queryFailure() // as a Query, which makes the server skip nothing of what follows
 	}
 }
 
@@ -388,11 +389,12 @@ func (s *Session) asideRows(sql string, rows func(row []byte)) {
 // asideTold is aside for settings, whose change the client is told.
 func (s *Session) asideTold(sql string) {
 	if s.ex.open {
-		s.asideStep(sql, step{drop: true})
+		s.asideStep(sql, step{drop: true, tell: true})
 		return
 	}
 	s.internalQuery(sql)
-	s.steps.last().quiet = false
+	last := s.steps.last()
+	last.quiet, last.tell = false, true // also what keeps it from being made
 }
 
 // asideStep is aside where a Sync follows. st tells what becomes of the answers. The statement is closed ahead, too: one that was cancelled
@@ -408,32 +410,6 @@ func (s *Session) asideStep(sql string, st step) {
 		s.push(st)
 	}
 }
-
-// unhindered is a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
-// does: outside a guard, what fails takes everything with it. The timeout of a statement begins with it, in a string of several, too.
-func (s *Session) unhindered(sql string) string {
-	if slices.Contains(s.settings.names, "session_authorization") {
-		sql = "SELECT pg_catalog.set_config('txiso.session_authorization', pg_catalog.current_setting('session_authorization'), false);RESET SESSION AUTHORIZATION;" +
-			sql + ";SELECT pg_catalog.set_config('session_authorization', pg_catalog.current_setting('txiso.session_authorization'), false)"
-	}
-	return endTimeout + ";" + withoutRole(sql) + ";" + resumeTimeout
-}
-
-const (
-	endTimeout = "SELECT pg_catalog.set_config('txiso.statement_timeout', pg_catalog.current_setting('statement_timeout'), false), " +
-		"pg_catalog.set_config('statement_timeout', '0', false)"
-	resumeTimeout = "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)"
-)
-
-// withoutRole is a statement that needs the rights of the session's own user.
-func withoutRole(sql string) string {
-	return takeRole + ";" + sql + ";" + giveRole
-}
-
-const (
-	takeRole = "SELECT pg_catalog.set_config('txiso.role', pg_catalog.current_setting('role'), false), pg_catalog.set_config('role', 'none', false)"
-	giveRole = "SELECT pg_catalog.set_config('role', pg_catalog.current_setting('txiso.role'), false)"
-)
 
 // forgetUnnamed is called for every Query: the server drops its unnamed portal.
 func (s *Session) forgetUnnamed() { s.portals.unnamed = nil }

@@ -106,11 +106,6 @@ func (l *locals) restoreSQL(roles bool) []string {
 	return append(sql, last...)
 }
 
-// hasRoles reports that a role other than the session's own may be in force.
-func (s *Session) hasRoles() bool {
-	return slices.ContainsFunc(s.settings.names, isRole) || slices.ContainsFunc(s.ex.sets, isRole)
-}
-
 // closeCursors closes what DECLARE or a function has opened without HOLD and nothing has closed since.
 const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg(name) FROM pg_catalog.pg_cursors WHERE NOT is_holdable); n text; ` +
 	`BEGIN FOREACH n IN ARRAY coalesce(names, '{}') LOOP EXECUTE 'CLOSE ' || pg_catalog.quote_ident(n); END LOOP; END $$`

@@ -306,10 +306,14 @@ func (s *Session) changesSchema(tag string) bool {
 // startCopyIn handles CopyInResponse.
 func (s *Session) startCopyIn(st *step, m message) {
 	s.ex.copying, s.ex.copyIn = true, s.ex.copyEnds == 0
+	s.ex.swallows = st.kind == 'E' && !s.ex.open && s.ex.syncEnds == 0
+	if !s.ex.copyIn { // the client has ended it already, behind that Sync
+		s.awaitSync()
+	}
 	s.deliverHeld()
 	s.deliver(m)
-	if c := s.owner; c == nil || c.closed != nil || c.eof {
-		s.endCopyIn()
+	if c := s.owner; c != nil && (c.closed != nil || c.eof) {
+		s.leave(c)
 	}
 }
 
@@ -373,8 +377,8 @@ func (s *Session) errorResponse(m message) {
 		}
 	}
 	s.ex.failed = true
-	if copying := s.ex.copying; !s.copyOver() && copying {
-		s.awaitSync()
+	if copying := s.ex.copying; !s.copyOver() && copying && s.ex.copyFed {
+		s.awaitSync() // else the COPY has failed ahead of the first look at what the client sends
 	}
 	if st.kind != 'Q' {
 		s.skipToSync()

@@ -50,15 +50,8 @@ func (s *Session) restart(c *conn, list []restart) {
 			others = append(others, set)
 		}
 	}
-	rights := len(others) > 0 && s.hasRoles() // a RESET asks for none
-	if rights {
-		s.aside(takeRole)
-	}
 	if len(others) > 0 {
-		s.asideTold("SELECT " + strings.Join(others, ", "))
-	}
-	if rights {
-		s.aside(giveRole)
+		s.withRights(func() { s.asideTold("SELECT " + strings.Join(others, ", ")) }) // a RESET asks for none
 	}
 	if len(roles) > 0 {
 		s.asideTold("SELECT " + strings.Join(roles, ", "))

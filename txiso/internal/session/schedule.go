@@ -25,6 +25,9 @@ type exchange struct {
 	copyIn    bool    // the server wants CopyData
 	copying   bool    // a COPY FROM STDIN is under way
 	copyEnds  int     // CopyDone and CopyFail that belong to those under way and to come
+	copyFed   bool    // data was sent
+	swallows  bool    // the server ignores the Sync that has been sent, see awaitSync
+	syncEnds  int     // what copyEnds was at that
 	alone     bool    // nothing may be sent behind it ahead of time
 	writes    bool    // it may have changed data
 	wrote     bool    // it has, by the look of it
@@ -93,7 +96,7 @@ func (s *Session) advance(c *conn) {
 		case s.owner == c && isCopy(b.first) && s.asksAhead():
 			return // the COPY is in the rest of the Query
 		case s.owner == c && isCopy(b.first):
-			s.noteCopyEnd(b.first)
+			s.noteCopy(b.first)
 			s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
 			c.out.dropBatch()
 		case isCopy(b.first):
@@ -124,7 +127,8 @@ func (s *Session) answerUnsent(c *conn, e *pgproto3.ErrorResponse) {
 	answer := encode(nil, e)
 	batch := c.out.buf[:c.out.batches[0].end]
 	s.recordUnsent(c, batch, answer)
-	c.turnedAway = lastKind(batch) == 'H'
+	last := lastKind(batch)
+	c.turnedAway = last != 'S' && last != 'Q' && last != 'F'
 	c.out.dropBatch()
 	c.in = append(c.in, answer...)
 	if s.tx.owner == c && !s.tx.failed {
@@ -147,12 +151,19 @@ func (s *Session) finish() {
 		s.settleNames()
 	}
 	s.settle(c)
+	s.settings.unparked = nil
+	if s.ex.failed {
+		s.settings.unparked = s.ex.park
+	}
 	if !c.eof {
 		c.in = appendReady(c.in, s.status(c))
 	}
 	s.ex = exchange{}
 	if c.closed != nil || c.eof {
 		s.leave(c)
+	}
+	if c.closed != nil {
+		c.leaveStatements()
 	}
 	s.wakeAll()
 }
@@ -397,19 +408,20 @@ func (s *Session) copyData(c *conn) {
 	b := c.out.batches[0]
 	switch b.first {
 	case 'S', 'H':
-	case 'c', 'f':
-		s.ex.copyIn = false
-		s.awaitSync()
-		s.noteCopyEnd(b.first)
-		fallthrough
 	default:
+		if b.first == 'c' || b.first == 'f' {
+			s.ex.copyIn = false
+			s.awaitSync()
+		}
+		s.noteCopy(b.first)
 		s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
 	}
 	c.out.dropBatch()
 }
 
-// noteCopyEnd notes a CopyDone or CopyFail, which may have been sent ahead.
-func (s *Session) noteCopyEnd(kind byte) {
+// noteCopy notes what is sent for a COPY, maybe ahead of the server's word that it wants that.
+func (s *Session) noteCopy(kind byte) {
+	s.ex.copyFed = true
 	if kind == 'c' || kind == 'f' {
 		s.ex.copyEnds++
 	}
@@ -424,11 +436,12 @@ func (s *Session) copyOver() (ended bool) {
 	return ended
 }
 
-// awaitSync notes that the server has ignored the Sync that came with a COPY in the extended protocol.
+// awaitSync notes that the server has ignored the Sync that came with a COPY in the extended protocol, ahead of the data.
 func (s *Session) awaitSync() {
-	if s.steps.len() == 0 || s.steps.first().kind == 'Q' || s.ex.open {
+	if !s.ex.swallows {
 		return
 	}
+	s.ex.swallows = false
 	i := slices.IndexFunc(s.steps.queue[s.steps.head:], func(st step) bool { return st.kind == 'S' })
 	if i >= 0 {
 		i += s.steps.head
@@ -444,7 +457,7 @@ func (s *Session) endCopyIn() {
 		return
 	}
 	s.ex.copyIn = false
-	s.noteCopyEnd('f')
+	s.noteCopy('f')
 	s.wbuf = encode(s.wbuf, &pgproto3.CopyFail{Message: "the client went away"})
 	s.awaitSync() // leave sends it
 }

@@ -21,6 +21,7 @@ type settings struct {
 
 	saved    map[string]saved // at go-txdb's savepoints
 	parked   []string         // see park.go
+	unparked []string         // what a failed exchange may have set and not parked
 	meaning  bool             // some of them change what a statement means
 	wishes   []*wish          // that were granted
 	readOnly bool             // default_transaction_read_only is on, or will be behind all that has been sent

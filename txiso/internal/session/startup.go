@@ -267,6 +267,9 @@ func (s *Session) cancelRunning() {
 
 // cancelQueued answers a client whose statement waits for the session as the server answers a cancelled statement.
 func (s *Session) cancelQueued(c *conn) {
+	for c.out.ready() && isCopy(c.out.batches[0].first) { // of a COPY that has failed
+		c.out.dropBatch()
+	}
 	if !c.out.ready() {
 		return
 	}

@@ -31,7 +31,7 @@ type backendStatement struct {
 type statementCache struct {
 	byKey map[string]*backendStatement // what may be used for a new Parse
 	names map[string]*backendStatement // every name the server knows
-	due   []string                     // names that are to be closed
+	due   []*backendStatement          // they are to be closed
 	made  int
 }
 
@@ -100,11 +100,15 @@ func (s *Session) parseUnnamed(c *conn, rest []byte) {
 	s.bind()
 	s.noteParse(c, text(rest))
 	b := &backendStatement{meaning: meaningOf(text(rest)), name: s.names.unnamedOf(c), key: string(rest), prepared: true}
-	if had := s.statements.names[b.name]; had != nil {
-		had.prepared = false
+	if c.parsed {
+		had := s.statements.names[b.name]
+		if had != nil {
+			had.prepared = false
+		}
 		s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
 		s.push(step{kind: 'C', drop: true, conn: c, was: c.unnamed, backend: had})
 	}
+	c.parsed = true
 	s.statements.names[b.name] = b
 	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, was: c.unnamed, backend: b})
 	c.unnamed = b.statement()
@@ -186,21 +190,7 @@ func lasts(k sqltext.Kind, sql string) bool {
 	if k != sqltext.Select && k != sqltext.Show && k != sqltext.With && k != sqltext.Write {
 		return false
 	}
-	dollars := strings.Contains(sql, "$$")
-	if !dollars && !strings.Contains(sql, "'") {
-		return true
-	}
-	for i, text := range strings.Split(strings.ToLower(sql), "'") {
-		if i%2 == 0 && !dollars {
-			continue // between two of them
-		}
-		for _, word := range [...]string{"now", "today", "tomorrow", "yesterday"} {
-			if strings.Contains(text, word) {
-				return false
-			}
-		}
-	}
-	return true
+	return !sqltext.SaysNow(sql)
 }
 
 func (b *backendStatement) statement() *statement {
@@ -234,11 +224,14 @@ func (s *Session) notParsed(st step, failed bool) {
 	switch {
 	case st.backend != nil:
 		st.backend.prepared = false
+		if st.conn == nil && !failed {
+			return // the server may know the name as before; its connection tries again
+		}
 		if s.statements.names[st.backend.name] == st.backend {
 			delete(s.statements.names, st.backend.name)
 		}
 		if st.conn == nil {
-			return // its connection keeps it, and tries again
+			return
 		}
 		switch stmt := st.conn.statements[st.name]; {
 		case st.name == "" && failed:
@@ -294,21 +287,25 @@ func (c *conn) leaveStatements() {
 	k := &c.s.statements
 	for _, stmt := range c.statements {
 		if b := stmt.backend; k.names[b.name] == b && !b.lasting {
-			k.due = append(k.due, b.name)
+			k.due = append(k.due, b)
 		}
 	}
-	if name := c.s.names.unnamedOf(c); k.names[name] != nil {
-		k.due = append(k.due, name)
+	if b := k.names[c.s.names.unnamedOf(c)]; b != nil {
+		k.due = append(k.due, b)
 	}
 }
 
 // closeStatements closes on the server what closed connections have left.
 func (s *Session) closeStatements() {
 	k := &s.statements
-	for _, name := range k.due {
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
+	for _, b := range k.due {
+		if k.names[b.name] != b {
+			continue // the name is another's by now
+		}
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
 		s.push(step{kind: 'C', drop: true})
-		delete(k.names, name)
+		delete(k.names, b.name)
+		b.prepared = false
 	}
 	k.due = k.due[:0]
 }
@@ -402,7 +399,7 @@ func (s *Session) closeMessage(c *conn, m message) {
 	case len(name) == 0:
 		c.unnamed = nil
 		s.emitClosed(c, st)
-	case had != nil && !had.backend.lasting:
+	case had != nil && !had.backend.lasting && s.statements.names[had.backend.name] == had.backend:
 		delete(c.statements, string(name))
 		delete(s.statements.names, had.backend.name)
 		s.ready(c)

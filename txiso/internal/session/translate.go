@@ -62,7 +62,7 @@ func (s *Session) translateOne(c *conn, m message) (paused bool) {
 			s.wbuf = append(s.wbuf, m...)
 		}
 	case 'd', 'c', 'f': // of a COPY that was sent ahead in the same batch
-		s.noteCopyEnd(m.kind())
+		s.noteCopy(m.kind())
 		s.wbuf = append(s.wbuf, m...)
 	case 'S':
 		s.ex.open = false
@@ -197,7 +197,7 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 		s.emitBlockOnly(c, blockOnly(st))
 	case kind == sqltext.Deallocate && !st.All && c.statements[st.Name] != nil && s.status(c) != 'E':
 		if b := c.statements[st.Name].backend; !b.lasting {
-			s.statements.due = append(s.statements.due, b.name)
+			s.statements.due = append(s.statements.due, b)
 		}
 		delete(c.statements, st.Name) // the server keeps what lasts for the next who wants it
 		s.emitComplete(c, "DEALLOCATE")
@@ -234,6 +234,7 @@ func (s *Session) discardAll(c *conn) {
 	s.statements.invalidate()
 	s.forgetUnnamed()
 	s.ddl, s.deferred.stale = true, true
+	s.ex.park = append(s.ex.park, s.settings.parked...)
 	s.names.prepared = false
 	s.ex.resets = true
 	s.ex.restarts = c.restartsOf([]sqltext.Statement{{Kind: sqltext.Set, Default: true, All: true}, {Kind: sqltext.Set, Default: true, Name: "session_authorization"}, {Kind: sqltext.Set, Default: true, Name: "role"}})
@@ -313,6 +314,7 @@ func (s *Session) sync(c *conn) {
 	if s.wantsCheck(c) && !s.deferred.stale && !s.ex.alone && !s.ex.skipping {
 		s.appendCheck() // its error comes where that of the commit at Sync comes
 	}
+	s.ex.syncEnds = s.ex.copyEnds
 	s.wbuf = append(s.wbuf, syncMessage...)
 	s.push(step{kind: 'S', end: true})
 }

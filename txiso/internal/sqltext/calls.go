@@ -22,13 +22,14 @@ func OnlyReads(sql string) bool {
 		}
 		i += 1 + next
 	}
-	return !strings.Contains(sql, "--") && !strings.Contains(sql, "/*")
+	return !hasComments(sql)
 }
 
 // Creates reports that a statement whose kind is [Select] or [With] may create a table of its rows, or execute what it explains:
 // it has the word INTO, but not behind INSERT or MERGE, or ANALYZE. A true answer means "perhaps".
 func Creates(sql string) bool {
-	begins := false // the word before is the INSERT or MERGE that a statement begins with
+	intoing := false // the word before is the INSERT or MERGE that a statement begins with, by the look of it
+	comments := hasComments(sql)
 	plain := plainStrings(sql)
 	for at := 0; ; {
 		start, end := nextWord(sql, at)
@@ -47,28 +48,71 @@ func Creates(sql string) bool {
 		word := sql[start:end]
 		switch {
 		case len(word) == len("into") && strings.EqualFold(word, "into"):
-			if !begins {
+			if !intoing {
 				return true
 			}
 		case len(word) == len("analyze") && (strings.EqualFold(word, "analyze") || strings.EqualFold(word, "analyse")):
 			return true
 		}
-		begins, at = isIn(intoing, word) && beginsAt(sql[:start]), end
+		intoing, at = isIn(inserting, word) && (comments || beginsAt(sql[:start])), end
 	}
 }
 
-// intoing are the words that statements begin with which have an INTO behind them that creates nothing.
-var intoing = map[string]bool{"insert": true, "merge": true}
+// inserting are the words that statements begin with which have an INTO behind them that creates nothing, explaining those ahead of them.
+var (
+	inserting  = map[string]bool{"insert": true, "merge": true}
+	explaining = map[string]bool{"explain": true, "verbose": true}
+)
 
 // beginsAt reports that a statement may begin behind sql: else the word there is a name.
 func beginsAt(sql string) bool {
 	sql = strings.TrimRight(sql, space)
-	return sql == "" || sql[len(sql)-1] == '(' || sql[len(sql)-1] == ')'
+	if sql == "" || sql[len(sql)-1] == '(' || sql[len(sql)-1] == ')' {
+		return true
+	}
+	start := len(sql)
+	for start > 0 && isWordByte(sql[start-1]) {
+		start--
+	}
+	return isIn(explaining, sql[start:]) && sql[start:] != ""
 }
+
+func hasComments(sql string) bool { return strings.Contains(sql, "--") || strings.Contains(sql, "/*") }
+
+// SaysNow reports that a statement may have a literal that is read as a time when the statement is prepared: 'now' and its like (manual
+// 8.5.1.4). It decides by words; a call of now() is none.
+func SaysNow(sql string) bool {
+	if !strings.ContainsAny(sql, "'$") {
+		return false
+	}
+	plain := plainStrings(sql)
+	for i, text := range strings.Split(sql, "'") {
+		if plain && i%2 == 0 {
+			continue // between two literals
+		}
+		for at := 0; at < len(text); at++ {
+			start := at
+			for at < len(text) && isLetter(text[at]) {
+				at++
+			}
+			if start > 0 && start < at && text[start-1] == '\\' {
+				start++ // of an escape
+			}
+			if isIn(moments, text[start:at]) && !strings.HasPrefix(strings.TrimLeft(text[at:], space), "(") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var moments = map[string]bool{"now": true, "today": true, "tomorrow": true, "yesterday": true}
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
 // plainStrings reports that an apostrophe in sql certainly begins or ends a string, and nothing else does.
 func plainStrings(sql string) bool {
-	if strings.ContainsAny(sql, "\\\"") || strings.Contains(sql, "--") || strings.Contains(sql, "/*") {
+	if strings.ContainsAny(sql, "\\\"") || hasComments(sql) {
 		return false
 	}
 	for rest := sql; ; {

@@ -41,25 +41,40 @@ func TestCreates(t *testing.T) {
 	for sql, want := range map[string]bool{
 		"":         false,
 		"SELECT 1": false,
-		"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x":  false,
-		"with x as (merge\n into t using u on true) select 1": false,
-		"WITH x AS (SELECT 1) SELECT * INTO t FROM x":         true,
-		"SELECT 1 INTO t":                               true,
-		"SELECT op AS insert INTO ops FROM log":         true,
-		"SELECT 1 merge INTO t":                         true,
-		"WITH x AS (SELECT 1) (INSERT INTO t SELECT 1)": false,
-		"EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1":    true,
-		"SELECT 'it''s into' FROM t WHERE a = $1":       false,
-		"SELECT 'a', 'b' INTO t":                        true,
-		"SELECT 'a''' INTO t":                           true,
-		`SELECT E'\'' INTO t -- '`:                      true,
-		`SELECT E'into\''`:                              true,
-		"SELECT $$'$$ INTO t":                           true,
-		`SELECT 1 AS "'" INTO t`:                        true,
-		"SELECT 'unterminated into":                     true,
+		"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x":         false,
+		"with x as (merge\n into t using u on true) select 1":        false,
+		"WITH x AS (SELECT 1) SELECT * INTO t FROM x":                true,
+		"WITH a AS (SELECT 1) -- store them\nINSERT INTO t SELECT 1": false,
+		"EXPLAIN INSERT INTO t SELECT 1":                             false,
+		"SELECT 1 INTO t":                                            true,
+		"SELECT op AS insert INTO ops FROM log":                      true,
+		"SELECT 1 merge INTO t":                                      true,
+		"WITH x AS (SELECT 1) (INSERT INTO t SELECT 1)":              false,
+		"EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1":                 true,
+		"SELECT 'it''s into' FROM t WHERE a = $1":                    false,
+		"SELECT 'a', 'b' INTO t":                                     true,
+		"SELECT 'a''' INTO t":                                        true,
+		`SELECT E'\'' INTO t -- '`:                                   true,
+		`SELECT E'into\''`:                                           true,
+		"SELECT $$'$$ INTO t":                                        true,
+		`SELECT 1 AS "'" INTO t`:                                     true,
+		"SELECT 'unterminated into":                                  true,
 	} {
 		if got := Creates(sql); got != want {
 			t.Errorf("Creates(%q) = %v", sql, got)
+		}
+	}
+}
+
+func TestSaysNow(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"SELECT now()": false, "SELECT now(), 'x'": false, "SELECT 'now'": true, "SELECT ' NOW '::timestamptz": true, "SELECT $$now$$": true,
+		"SELECT $x$10:00 tomorrow$x$": true, `SELECT E'\tnow'`: true, "SELECT 'unknown', 'snow', 'nowhere'": false, "SELECT /* it's */ 'now'": true,
+		`SELECT E'it\'s', 'today'`: true, `SELECT 1 AS "it's", 'yesterday'`: true, `SELECT "id", 'x' FROM t WHERE a < now ()`: false,
+		"SELECT $1 + 1": false, "SELECT 'now2'": true,
+	} {
+		if got := SaysNow(sql); got != want {
+			t.Errorf("SaysNow(%q) = %v", sql, got)
 		}
 	}
 }
