@@ -23,7 +23,7 @@ func wantRefused(t *testing.T, home string, texts ...string) {
 	t.Helper()
 	config := Config{Home: home, IdleTimeout: testIdle}
 	_, err := Start(t.Context(), config)
-	wantError(t, err, nil, append(texts, home, "remove it", "set TXISO_HOME")...)
+	wantError(t, err, nil, append(texts, home, "set TXISO_HOME")...)
 	_, err = Find(t.Context(), config)
 	wantError(t, err, nil, append(texts, home)...)
 	wantError(t, Stop(t.Context(), config), nil, append(texts, home)...)
@@ -41,8 +41,8 @@ func TestHomeThatSomebodyElseMadeIsRefused(t *testing.T) {
 		os.Lchown(his, somebody, somebody), os.Lchown(link, somebody, somebody)); err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, his, "belongs to uid 54321", "run as uid 0")
-	wantRefused(t, link, "belongs to uid 54321", "run as uid 0")
+	wantRefused(t, his, "belongs to uid 54321", "a directory of your own, or to one below it")
+	wantRefused(t, link, "belongs to uid 54321", "a directory of your own, or to one below it")
 	ourLink := filepath.Join(base, "our-link")
 	if err := os.Symlink(his, ourLink); err != nil {
 		t.Fatal(err)

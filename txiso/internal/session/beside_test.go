@@ -434,6 +434,16 @@ func TestATakenNameStaysTaken(t *testing.T) {
 		a.Close(t.Context())
 		_, err := b.PgConn().Prepare(t.Context(), "name", "SELECT 2", nil)
 		expect(t, "a second Parse", code(err), "42P05")
+		do(t, b, "BEGIN")
+		fail(t, b, "22012", "SELECT 1/0")
+		for query, want := range map[string]string{"ROLLBACK": "42P05", "SELECT 2": "25P02", "SELEC": "42601"} {
+			_, err := b.PgConn().Prepare(t.Context(), "name", query, nil)
+			expect(t, query+" in a failed transaction", code(err), want)
+			if err != nil && strings.Contains(err.Error(), "txiso") {
+				t.Error(err)
+			}
+		}
+		do(t, b, "ROLLBACK")
 	})
 }
 
@@ -697,5 +707,87 @@ func TestAPipelineHasItsStatementsToItsEnd(t *testing.T) {
 			w.conn.Close()
 			expect(t, "items", value(t, db, countItems), fmt.Sprint(2*n+2))
 		}
+	})
+}
+
+// What was parked, and what a failed exchange had set, were taken for one another: in a transaction that had failed, or that had been undone.
+func TestPausedTimeoutsOutliveFailures(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "SET idle_session_timeout = '1min'")
+		fail(t, a, "42P01", "SELECT * FROM no_settings")
+		do(t, a, "SELECT 1")
+		do(t, b, "SELECT 1")
+		expect(t, "timeout", show(t, a, "idle_session_timeout"), "1min")
+		expect(t, "the other's", show(t, b, "idle_session_timeout"), "0")
+		if _, err := a.PgConn().Prepare(t.Context(), "own", "SELECT 1", nil); err != nil {
+			t.Error(err)
+		}
+		do(t, a, "BEGIN")
+		fail(t, a, "42P01", "SELECT * FROM no_settings")
+		if err := a.PgConn().Deallocate(t.Context(), "own"); err != nil {
+			t.Error(err)
+		}
+		do(t, a, "ROLLBACK")
+		expect(t, "timeout behind a failed transaction", show(t, a, "idle_session_timeout"), "1min")
+		do(t, a, "RESET ALL")
+		expect(t, "timeout behind RESET ALL", show(t, a, "idle_session_timeout"), "0")
+	})
+}
+
+// What a failed pipeline had set ahead of a savepoint was everybody's.
+func TestASettingOfAFailedPipelineIsItsConnectionsOwn(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "BEGIN")
+		batch := &pgx.Batch{}
+		for _, sql := range []string{"SET work_mem = '5MB'", "SAVEPOINT a", "SELECT 1/0"} {
+			batch.Queue(sql)
+		}
+		expect(t, "the pipeline", code(a.SendBatch(t.Context(), batch).Close()), "22012")
+		do(t, a, "ROLLBACK TO a")
+		fail(t, a, "42704", "SET no_such_setting = 1")
+		do(t, a, "ROLLBACK TO a", "COMMIT")
+		expect(t, "of the other", show(t, b, "work_mem"), "4MB")
+		expect(t, "its own", show(t, a, "work_mem"), "5MB")
+		exec(t, db, "SELECT 1")
+	})
+}
+
+// What was prepared behind a DEALLOCATE ALL in the same pipeline was forgotten, and there in the next test.
+func TestStatementsBehindDeallocateAllInAPipeline(t *testing.T) {
+	s := open(t, session.Options{})
+	for range 2 {
+		clean(t, s, func(*sql.DB) {
+			w := dial(t, s)
+			w.frontend.Send(&pgproto3.Parse{Query: "DEALLOCATE ALL"})
+			w.frontend.Send(&pgproto3.Bind{})
+			w.frontend.Send(&pgproto3.Execute{})
+			w.frontend.Send(&pgproto3.Parse{Name: "behind", Query: "SELECT 1"})
+			w.sendKind("Sync")
+			w.until('C')
+			w.until('1')
+			w.until('Z')
+			w.frontend.Send(&pgproto3.Bind{PreparedStatement: "behind"})
+			w.frontend.Send(&pgproto3.Execute{})
+			w.sendKind("Sync")
+			w.until('C')
+			w.until('Z')
+		})
+	}
+}
+
+// A commit restored a setting with the rights of whoever the test had become.
+func TestALocalSettingEndsUnderAnotherSessionAuthorization(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "BEGIN", "SET LOCAL log_min_messages = 'error'", "SET SESSION AUTHORIZATION pg_monitor", "COMMIT", "SELECT 1")
+		expect(t, "authorization", show(t, a, "session_authorization"), "pg_monitor")
+		do(t, a, "RESET SESSION AUTHORIZATION")
+		expect(t, "log_min_messages", show(t, a, "log_min_messages"), show(t, b, "log_min_messages"))
+		exec(t, db, "SELECT 1")
 	})
 }

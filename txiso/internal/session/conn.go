@@ -41,6 +41,7 @@ type conn struct {
 	portals    map[string]*portal // by the name the client uses
 	portal     portal             // the unnamed one
 	cursors    []string           // it has declared WITH HOLD
+	unparked   []string           // settings that a failed exchange may have set and not parked, see park.go
 	temporary  bool               // it has created something temporary, by the look of it
 	prepared   []string           // statements it has prepared by SQL's PREPARE
 	zombie     bool               // its failed app transaction has been undone already, see transaction.go

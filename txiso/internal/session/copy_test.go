@@ -261,3 +261,24 @@ func TestACopyThatFailsAtOnceAnswersItsSync(t *testing.T) {
 		exec(t, db, "SELECT 1")
 	})
 }
+
+// The Sync behind the second COPY of a pipeline was counted with the end of the first.
+func TestTwoCopiesInAPipeline(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		w := dial(t, s)
+		for i, last := range []string{"Flush", "Sync"} {
+			w.frontend.Send(&pgproto3.Parse{Query: "COPY items FROM STDIN"})
+			w.frontend.Send(&pgproto3.Bind{})
+			w.frontend.Send(&pgproto3.Execute{})
+			w.sendKind(last)
+			w.until('G')
+			w.frontend.Send(&pgproto3.CopyData{Data: fmt.Appendf(nil, "%d\titem\n", i)})
+			w.frontend.Send(&pgproto3.CopyDone{})
+			w.flush()
+		}
+		w.sendKind("Sync")
+		w.until('Z')
+		expect(t, "items", value(t, db, countItems), "2")
+	})
+}

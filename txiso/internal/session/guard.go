@@ -78,8 +78,6 @@ func (s *Session) ready(c *conn) {
 	if s.tx.failed && s.tx.owner != c {
 		s.zombify() // nothing can run in a failed transaction, and c has no part in its failure
 	}
-	s.ex.park = append(s.ex.park, s.settings.unparked...)
-	s.settings.unparked = nil
 	s.closeForeign()
 	s.closePortals()
 	s.closeStatements()
@@ -386,15 +384,15 @@ func (s *Session) asideRows(sql string, rows func(row []byte)) {
 	s.asideStep(sql, step{drop: true, quiet: !s.ex.tell, rows: rows})
 }
 
-// asideTold is aside for settings, whose change the client is told.
-func (s *Session) asideTold(sql string) {
+// asideTold is aside for settings, whose change the client is told unless it is quiet, and also what keeps them from being made.
+func (s *Session) asideTold(sql string, quiet bool) {
 	if s.ex.open {
-		s.asideStep(sql, step{drop: true, tell: true})
+		s.asideStep(sql, step{drop: true, tell: true, quiet: quiet})
 		return
 	}
 	s.internalQuery(sql)
 	last := s.steps.last()
-	last.quiet, last.tell = false, true // also what keeps it from being made
+	last.quiet, last.tell = quiet, true
 }
 
 // asideStep is aside where a Sync follows. st tells what becomes of the answers. The statement is closed ahead, too: one that was cancelled

@@ -87,7 +87,7 @@ func (l *locals) keptAs(setting string) string {
 func (l *locals) begins() string { return fmt.Sprintf("'%d='", l.mark) }
 
 // restoreSQL gives the settings the values back that were kept.
-func (l *locals) restoreSQL(roles bool) []string {
+func (l *locals) restoreSQL(s *Session) []string {
 	var sql, last []string
 	for _, name := range l.names {
 		restore := fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
@@ -97,8 +97,8 @@ func (l *locals) restoreSQL(roles bool) []string {
 			sql = slices.Insert(sql, 0, restore)
 		case name == "role":
 			last = append(last, restore)
-		case roles: // a commit asks for no rights
-			sql = append(sql, withoutRole(restore))
+		case s.hasRoles(): // a commit asks for no rights
+			sql = append(sql, strings.Join(slices.Concat(s.takeRights(), []string{restore}, s.giveRights()), ";"))
 		default:
 			sql = append(sql, restore)
 		}
@@ -113,7 +113,7 @@ const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg
 // endLocals notes what is to be done at the end of a transaction that commits, before anything else is: the app transaction, or an
 // exchange outside.
 func (s *Session) endLocals(e *effects) {
-	s.cleanup = append(s.cleanup, e.locals.restoreSQL(s.hasRoles())...)
+	s.cleanup = append(s.cleanup, e.locals.restoreSQL(s)...)
 	if e.cursors {
 		s.cleanup = append(s.cleanup, s.unhindered(closeCursors))
 	}
@@ -129,7 +129,7 @@ func (s *Session) endExchange() {
 	case ownGuard:
 		s.endLocals(&s.ex.effects)
 	case foreignGuard:
-		s.cleanupForeign = s.ex.locals.restoreSQL(s.hasRoles())
+		s.cleanupForeign = s.ex.locals.restoreSQL(s)
 	}
 }
 

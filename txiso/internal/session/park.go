@@ -40,8 +40,18 @@ func (s *Session) unpark(c *conn, sql string) {
 	}
 }
 
-// park is called behind a statement. A server that is too old for a setting does not know it.
-func (s *Session) park() {
+// park is called behind a statement. A server that is too old for a setting does not know it. What a failed exchange had set may have been
+// taken back with it: 0 is what was there.
+func (s *Session) park(c *conn) {
+	if len(c.unparked) > 0 {
+		s.internalQuery(strings.ReplaceAll(parkSQL(c.unparked), "WHERE value <> ''", "WHERE value NOT IN ('', '0')"))
+		for _, name := range c.unparked {
+			if !slices.Contains(s.settings.parked, name) {
+				s.settings.parked = append(s.settings.parked, name)
+			}
+		}
+		c.unparked = nil
+	}
 	slices.Sort(s.ex.park)
 	names := slices.Compact(s.ex.park)
 	for _, name := range names {

@@ -272,6 +272,7 @@ func (s *Session) noteTag(tag string) {
 		s.statements.forget()
 		s.names.prepared = false
 		s.owner.statements = nil
+		s.prepareAgain()
 	case "PREPARE":
 		s.prepared = true
 		s.prepares++
@@ -286,6 +287,22 @@ func (s *Session) noteTag(tag string) {
 			s.ddl, s.ex.ddl = true, true
 			s.deferred.stale = true
 			s.statements.invalidate()
+		}
+	}
+}
+
+// prepareAgain notes what is prepared behind a DEALLOCATE ALL of the same pipeline.
+func (s *Session) prepareAgain() {
+	for _, st := range s.steps.queue[s.steps.head:] {
+		if st.backend == nil || st.kind != 'P' && st.kind != 0 {
+			continue
+		}
+		if st.kind == 'P' {
+			st.backend.prepared = true
+			s.statements.names[st.backend.name] = st.backend
+		}
+		if st.conn != nil && st.name != "" {
+			st.conn.remember(st.name, st.backend.statement())
 		}
 	}
 }
@@ -312,8 +329,12 @@ func (s *Session) startCopyIn(st *step, m message) {
 	}
 	s.deliverHeld()
 	s.deliver(m)
-	if c := s.owner; c != nil && (c.closed != nil || c.eof) {
+	switch c := s.owner; {
+	case c == nil:
+	case c.closed != nil || c.eof:
 		s.leave(c)
+	case s.ex.open:
+		s.advance(c) // the Sync behind it may be there
 	}
 }
 
@@ -354,7 +375,9 @@ func (s *Session) errorResponse(m message) {
 		s.skipToSync()
 		return
 	case st.tell && s.ex.failed: // for instance the check of an exchange that had failed
-		s.skipToSync()
+		if st.kind != 'Q' {
+			s.skipToSync()
+		}
 		return
 	case st.tell, st.collect && errorField(m.body(), 'C') == "57014": // as a COMMIT that is cancelled
 		s.deferred.stale = s.deferred.stale || st.collect
@@ -377,7 +400,7 @@ func (s *Session) errorResponse(m message) {
 		}
 	}
 	s.ex.failed = true
-	if copying := s.ex.copying; !s.copyOver() && copying && s.ex.copyFed {
+	if fed := s.ex.copying && s.ex.copyFed; !s.copyOver() && fed {
 		s.awaitSync() // else the COPY has failed ahead of the first look at what the client sends
 	}
 	if st.kind != 'Q' {

@@ -37,11 +37,11 @@ func (s *Session) withRights(f func()) {
 		return
 	}
 	for _, sql := range s.takeRights() {
-		s.aside(sql)
+		s.asideTold(sql, true)
 	}
 	f()
 	for _, sql := range s.giveRights() {
-		s.aside(sql)
+		s.asideTold(sql, true)
 	}
 }
 
@@ -64,6 +64,3 @@ const (
 		"pg_catalog.set_config('statement_timeout', '0', false)"
 	resumeTimeout = "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('txiso.statement_timeout'), false)"
 )
-
-// withoutRole is a statement that needs the rights of the session's own user.
-func withoutRole(sql string) string { return takeRole + ";" + sql + ";" + giveRole }

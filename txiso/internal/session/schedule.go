@@ -26,6 +26,7 @@ type exchange struct {
 	copying   bool    // a COPY FROM STDIN is under way
 	copyEnds  int     // CopyDone and CopyFail that belong to those under way and to come
 	copyFed   bool    // data was sent
+	synced    bool    // its client had sent the Sync when it went
 	swallows  bool    // the server ignores the Sync that has been sent, see awaitSync
 	syncEnds  int     // what copyEnds was at that
 	alone     bool    // nothing may be sent behind it ahead of time
@@ -147,13 +148,12 @@ func (s *Session) finish() {
 	s.deliverHeld()
 	s.journal.finish()
 	s.owner = nil
-	if !s.ex.failed { // else it has changed none
+	if !s.ex.failed || s.tx.owner == c { // else it has changed none
 		s.settleNames()
 	}
 	s.settle(c)
-	s.settings.unparked = nil
-	if s.ex.failed {
-		s.settings.unparked = s.ex.park
+	if s.ex.failed || s.aborted {
+		c.unparked = append(c.unparked, s.ex.park...)
 	}
 	if !c.eof {
 		c.in = appendReady(c.in, s.status(c))
@@ -375,12 +375,15 @@ func (s *Session) writeUntil(deadline time.Time) {
 
 // leave ends what c has going on: what it has not sent yet, its part in a COPY, its app transaction. Caller must hold mu.
 func (s *Session) leave(c *conn) {
+	if s.owner == c && c.out.ready() && c.out.batches[0].first == 'S' { // it waits behind a COPY
+		s.ex.synced = true
+	}
 	c.out.clear()
 	if s.owner == c {
 		s.endCopyIn()
 		if s.ex.open && !s.ex.copyIn && !s.ex.paused { // the Sync it still owes
 			s.ex.open = false
-			s.ex.failed = true // what was not ended with it is undone, as by a server
+			s.ex.failed = s.ex.failed || !s.ex.synced // what was not ended with it is undone, as by a server
 			s.sync(c)
 		}
 		s.wakeAll()
@@ -431,7 +434,9 @@ func (s *Session) noteCopy(kind byte) {
 func (s *Session) copyOver() (ended bool) {
 	ended = s.ex.copyEnds > 0
 	if s.ex.copying {
-		s.ex.copyIn, s.ex.copying, s.ex.copyEnds = false, false, max(0, s.ex.copyEnds-1)
+		s.ex.copyIn, s.ex.copying = false, false
+		s.ex.copyEnds, s.ex.syncEnds = max(0, s.ex.copyEnds-1), max(0, s.ex.syncEnds-1)
+		s.ex.copyFed = s.ex.copyEnds > 0
 	}
 	return ended
 }

@@ -21,7 +21,7 @@ type settings struct {
 
 	saved    map[string]saved // at go-txdb's savepoints
 	parked   []string         // see park.go
-	unparked []string         // what a failed exchange may have set and not parked
+	doubtful []string         // of names, what was set in an exchange that has failed: there may be no such setting
 	meaning  bool             // some of them change what a statement means
 	wishes   []*wish          // that were granted
 	readOnly bool             // default_transaction_read_only is on, or will be behind all that has been sent
@@ -95,6 +95,8 @@ func (c *conn) settingsSQL(names []string) string {
 			session = set
 		case ok:
 			sql.WriteString(set)
+		case slices.Contains(c.s.settings.doubtful, name):
+			sql.WriteString("SELECT pg_catalog.set_config(name, reset_val, false) FROM pg_catalog.pg_settings WHERE name = " + literal(name) + ";")
 		default:
 			sql.WriteString("RESET " + quoteSetting(name) + ";")
 		}
@@ -152,7 +154,7 @@ func (s *Session) noteSettings(c *conn, st sqltext.Statement) {
 	case resetsAll(st):
 		s.keepNotes(append(s.localNotes(), s.notes()...))
 		s.ex.resets = true
-		s.ex.park = append(s.ex.park, s.settings.parked...)
+		s.ex.park = append(s.ex.park, parkable...) // also what the server's own connection has begun with
 	default:
 		s.ex.sets = append(s.ex.sets, lastsAs(strings.Clone(st.Name)))
 	}
@@ -196,6 +198,9 @@ func (s *Session) settleNames() {
 		set.meaning = set.meaning || changesMeaning(name)
 		if !slices.Contains(set.names, name) {
 			set.names = append(set.names, name)
+			if s.ex.failed {
+				set.doubtful = append(set.doubtful, name)
+			}
 		}
 	}
 }

@@ -133,7 +133,7 @@ func (c *conn) remember(name string, stmt *statement) {
 func (s *Session) parseNamed(c *conn, name string, rest []byte) {
 	s.noteParse(c, text(rest))
 	if had := c.statements[name]; had != nil {
-		s.parseTaken(c, name, rest, had)
+		s.parseTaken(c, name, rest, had.backend)
 		return
 	}
 	named := namedByQuery(name)
@@ -156,19 +156,10 @@ func (s *Session) parseNamed(c *conn, name string, rest []byte) {
 	s.sendParse(c, b.name, rest, step{kind: 'P', conn: c, name: name, backend: b})
 }
 
-// parseTaken lets the server refuse a Parse, in its own words: it knows a statement by that name, c's or another's, or
-// comes to know c's.
-func (s *Session) parseTaken(c *conn, name string, rest []byte, had *statement) {
-	s.ready(c) // may close the other's
-	taken := s.statements.names[name]
-	if had.backend.name == name {
-		taken = had.backend
-	}
-	if taken == nil {
-		taken = &backendStatement{meaning: had.meaning, name: name, key: had.backend.key}
-	}
-	s.ensure(c, taken)
-	s.sendParse(c, name, rest, step{kind: 'P'})
+// parseTaken lets the server refuse a Parse, in its own words: it knows c's statement, or comes to know it again.
+func (s *Session) parseTaken(c *conn, name string, rest []byte, b *backendStatement) {
+	s.ensure(c, b)
+	s.sendParse(c, b.name, rest, step{kind: 'P'}.as([]byte(name), b.name))
 }
 
 // namedByQuery reports that pgx has made the name from the query. Such a name means the same for everybody; others are the

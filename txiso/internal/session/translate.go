@@ -429,8 +429,8 @@ func (s *Session) conclude() {
 	case s.settings.keeps != nil: // sent ahead of something that nobody waits for
 		s.endInternal()
 		return
-	case len(s.ex.park) > 0 && !s.ex.failed:
-		s.park()
+	case len(s.ex.park)+len(s.owner.unparked) > 0 && !s.ex.failed && !s.aborted:
+		s.park(s.owner)
 	case s.asksForeign():
 		s.askForeign()
 	default:

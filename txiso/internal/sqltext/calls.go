@@ -86,7 +86,8 @@ func SaysNow(sql string) bool {
 		return false
 	}
 	plain := plainStrings(sql)
-	for i, text := range strings.Split(sql, "'") {
+	pieces := strings.Split(sql, "'")
+	for i, text := range pieces {
 		if plain && i%2 == 0 {
 			continue // between two literals
 		}
@@ -98,12 +99,19 @@ func SaysNow(sql string) bool {
 			if start > 0 && start < at && text[start-1] == '\\' {
 				start++ // of an escape
 			}
-			if isIn(moments, text[start:at]) && !strings.HasPrefix(strings.TrimLeft(text[at:], space), "(") {
+			if isIn(moments, text[start:at]) && (plain || !isCalled(text[at:], i == len(pieces)-1)) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isCalled reports that what is ahead of behind is the name of a function that is called: if that was all of a literal, it would be a time.
+func isCalled(behind string, last bool) bool {
+	arguments, called := strings.CutPrefix(strings.TrimLeft(behind, space), "(")
+	after, empty := strings.CutPrefix(strings.TrimLeft(arguments, space), ")")
+	return called && (last || !empty || strings.TrimLeft(after, space) != "")
 }
 
 var moments = map[string]bool{"now": true, "today": true, "tomorrow": true, "yesterday": true}

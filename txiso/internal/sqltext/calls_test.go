@@ -71,7 +71,7 @@ func TestSaysNow(t *testing.T) {
 		"SELECT now()": false, "SELECT now(), 'x'": false, "SELECT 'now'": true, "SELECT ' NOW '::timestamptz": true, "SELECT $$now$$": true,
 		"SELECT $x$10:00 tomorrow$x$": true, `SELECT E'\tnow'`: true, "SELECT 'unknown', 'snow', 'nowhere'": false, "SELECT /* it's */ 'now'": true,
 		`SELECT E'it\'s', 'today'`: true, `SELECT 1 AS "it's", 'yesterday'`: true, `SELECT "id", 'x' FROM t WHERE a < now ()`: false,
-		"SELECT $1 + 1": false, "SELECT 'now2'": true,
+		"SELECT 'now()'": true, "SELECT $1, 'now ( )' /* it */": true, `SELECT "a" < now(), 'x', now()`: false, "SELECT $1 + 1": false, "SELECT 'now2'": true,
 	} {
 		if got := SaysNow(sql); got != want {
 			t.Errorf("SaysNow(%q) = %v", sql, got)
