@@ -35,7 +35,7 @@ func (s *Session) unpark(c *conn, sql string) {
 	}
 	s.ex.park = append(s.ex.park, s.settings.parked...)
 	for _, name := range s.settings.parked {
-		s.internalQuery(fmt.Sprintf("SELECT pg_catalog.set_config('%s', parked, false) FROM pg_catalog.current_setting('%s', true) parked WHERE parked <> ''",
+		s.aside(fmt.Sprintf("SELECT pg_catalog.set_config('%s', parked, false) FROM pg_catalog.current_setting('%s', true) parked WHERE parked <> ''",
 			name, lastsAs(name)))
 	}
 }
