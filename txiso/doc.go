@@ -101,7 +101,7 @@
 // Temporary tables, session advisory locks and the names of PREPARE are shared by all connections of the test, and by no
 // other test. Settings (SET, parameters of a connection string) are a connection's own.
 //
-// Roles are the server's. Ids go on where the test before has left them, unless [Config.ResetSequences] is set. transaction_isolation
-// shows read committed. A value that a test adds to an enum cannot be used in that test, because that takes a commit. All known limits, each with its remedy and its
-// price, are in docs/limits.md of the repository.
+// Roles are the server's. Ids go on where the test before has left them, unless [Config.ResetSequences] is set.
+// transaction_isolation shows read committed. A value that a test adds to an enum cannot be used in that test, because that takes
+// a commit. All known limits, each with its remedy and its price, are in docs/limits.md of the repository.
 package txiso

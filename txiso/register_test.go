@@ -286,17 +286,22 @@ func (m patient) Migrate(ctx context.Context, _ *sql.DB) error {
 	}
 }
 
-// The first query's deadline ended the migrations, as did the second's, and so on; and who had less time than the first waited as long.
-func TestMigrationsOutliveTheFirstQuery(t *testing.T) {
-	t.Parallel()
-	var runs atomic.Int32
-	m := patient{unique(t), &runs, make(chan struct{})}
-	name := "txiso-" + unique(t)
-	txiso.Register(name, txiso.Config{Migrator: m})
-	db, err := sql.Open(name, t.Name())
+// openPatient opens a database of a driver of its own whose migrations wait.
+func openPatient(t *testing.T) (m patient, driver string, db *sql.DB) {
+	t.Helper()
+	m, driver = patient{unique(t), new(atomic.Int32), make(chan struct{})}, "txiso-"+unique(t)
+	txiso.Register(driver, txiso.Config{Migrator: m})
+	db, err := sql.Open(driver, t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m, driver, db
+}
+
+// The first query's deadline ended the migrations, as did the second's, and so on; and who had less time than the first waited as long.
+func TestMigrationsOutliveTheFirstQuery(t *testing.T) {
+	t.Parallel()
+	m, name, db := openPatient(t)
 	defer func() {
 		closeDB(t, db)
 		if err := closeDriver(name); err != nil {
@@ -314,7 +319,7 @@ func TestMigrationsOutliveTheFirstQuery(t *testing.T) {
 	if err := db.PingContext(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if n := runs.Load(); n != 1 {
+	if n := m.runs.Load(); n != 1 {
 		t.Errorf("the migrations ran %d times", n)
 	}
 }
@@ -322,14 +327,7 @@ func TestMigrationsOutliveTheFirstQuery(t *testing.T) {
 // Close waited for migrations that nobody needed any more, which might never end.
 func TestCloseDoesNotWaitForMigrations(t *testing.T) {
 	t.Parallel()
-	var runs atomic.Int32
-	m := patient{unique(t), &runs, make(chan struct{})}
-	name := "txiso-" + unique(t)
-	txiso.Register(name, txiso.Config{Migrator: m})
-	db, err := sql.Open(name, t.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, name, db := openPatient(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := db.PingContext(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -27,11 +27,11 @@ type Config struct {
 	// session mode, because those locks are a session's. "" means the TXISO_DSN variable, and without that the embedded server.
 	DSN string
 
-	// Migrations holds goose SQL files at its root; nil means empty databases. They run once per fingerprint of their names, their contents and the
-	// environment variables that goose puts into them (ENVSUB). Migrations written in Go need a Migrator: goose has them from a
-	// registry of the process, which is not used here; a file of theirs is refused, but with //go:embed *.sql none is seen, and
-	// what it does is missing. Settings that migrations give their
-	// database for all roles (ALTER DATABASE … SET) are those of every database that a test gets.
+	// Migrations holds goose SQL files at its root; nil means empty databases. They run once per fingerprint of their names, their
+	// contents and the environment variables that goose puts into them (ENVSUB). Migrations written in Go need a Migrator: goose has
+	// them from a registry of the process, which is not used here; a file of theirs is refused, but with //go:embed *.sql none is
+	// seen, and what it does is missing. Settings that migrations give their database for all roles (ALTER DATABASE … SET) are those
+	// of every database that a test gets.
 	Migrations fs.FS
 
 	// Migrator makes the schema with another tool, see examples/migrator. Only one of Migrations and Migrator may be set.

@@ -211,7 +211,7 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
 		}
 		// One that cannot be dropped keeps its lock, so the next is another.
-		if err := p.withRoom(func() error { return db.Discard(ctx) }); errors.Is(err, provision.ErrLost) || provision.Ended(ctx) {
+		if err := p.drop(ctx, db); errors.Is(err, provision.ErrLost) || provision.Ended(ctx) {
 			return nil, err
 		}
 	}
@@ -265,11 +265,11 @@ func (l *Lease) End(within time.Duration) ([]string, error) {
 	if l.common.isRetired() {
 		l.leave()
 		l.Session.Close()
-		_ = l.pool.withRoom(func() error { return l.db.Discard(ctx) }) // who leases it next drops it
+		_ = l.pool.drop(ctx, l.db) // who leases it next drops it
 		return findings, nil
 	}
 	if l.tests++; l.tests%weighEvery == 1 {
-		if l.weigh(within) {
+		if l.weigh(ctx) {
 			return findings, nil
 		}
 	}
@@ -299,7 +299,7 @@ func (l *Lease) Keep(within time.Duration, test string, most int) (kept *provisi
 	l.leave()
 	l.Session.Close()
 	if err != nil {
-		return nil, "", findings, errors.Join(err, l.pool.withRoom(func() error { return l.db.Discard(ctx) }))
+		return nil, "", findings, errors.Join(err, l.pool.drop(ctx, l.db))
 	}
 	kept, err = l.db.Keep(ctx, test, most)
 	return kept, remark, findings, err
@@ -317,16 +317,14 @@ func (l *Lease) leave() {
 func (p *Pool) Embedded() bool { return p.dsn() == "" }
 
 // weigh drops the database of a lease that has ended in order if it has become so large that a new clone is better.
-func (l *Lease) weigh(within time.Duration) (replaced bool) {
-	ctx, done := context.WithTimeout(context.Background(), within)
-	defer done()
+func (l *Lease) weigh(ctx context.Context) (replaced bool) {
 	outgrown, err := l.db.Outgrown(ctx)
 	if err != nil || !outgrown { // who cannot look has lost the lease, which the next Get finds out
 		return false
 	}
 	l.leave()
 	l.Session.Close()
-	_ = l.pool.withRoom(func() error { return l.db.Discard(ctx) }) // who leases it next drops it
+	_ = l.pool.drop(ctx, l.db) // who leases it next drops it
 	return true
 }
 
@@ -355,6 +353,11 @@ func (p *Pool) noteReturn() {
 	}
 }
 
+// drop drops a database that must not be used again.
+func (p *Pool) drop(ctx context.Context, db claim) error {
+	return p.withRoom(func() error { return db.Discard(ctx) })
+}
+
 // giveUp ends the session of a lease whose database is as it was.
 func (l *Lease) giveUp() {
 	l.Session.Close()
@@ -370,8 +373,7 @@ func (l *Lease) discard(ctx context.Context) error {
 		l.db.Release()
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
-	return l.pool.withRoom(func() error { return l.db.Discard(ctx) })
+	return l.pool.drop(context.WithoutCancel(ctx), l.db)
 }
 
 // Close ends the sessions that no test holds and gives back everything the process has on the server. A test that still

@@ -4,8 +4,6 @@ package pgserver
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,7 +48,7 @@ func clusters(cfg Config) ([]*cluster, *probes, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkHome(home); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := refusal(home); err != nil {
 		return nil, nil, err
 	}
 	home = realHome(home)

@@ -22,7 +22,7 @@ func homeDir(cfg Config, a account) (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	home := filepath.Join(cache, "txiso")
-	if err == nil && (!a.switched || reachable(a, home) && !refused(home)) {
+	if err == nil && (!a.switched || reachable(a, home) && refusal(home) == nil) {
 		return home, nil
 	}
 	if !a.switched {
@@ -119,10 +119,12 @@ func othersWrite(info fs.FileInfo) bool {
 	return info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && !ourGroup
 }
 
-// refused tells if home exists and is not to be used.
-func refused(home string) bool {
-	err := checkHome(home)
-	return err != nil && !errors.Is(err, fs.ErrNotExist)
+// refusal tells why home, which exists, is not to be used.
+func refusal(home string) error {
+	if err := checkHome(home); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // makeDir makes a directory for an account, or accepts the one that the account owns, or finishes one of ours whose maker was killed on the way.

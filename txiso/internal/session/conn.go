@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
@@ -56,6 +57,9 @@ type conn struct {
 }
 
 var _ net.Conn = (*conn)(nil)
+
+// number is its id as text.
+func (c *conn) number() string { return strconv.FormatUint(uint64(c.id), 10) }
 
 // Write takes what the client sends. It never waits for the session: what cannot be sent now is sent by Read, because
 // whoever sends a statement reads its answer. It does wait for the server to take large amounts of data.

@@ -245,8 +245,7 @@ func (s *Session) sendRollback() {
 		st.rows, sql = s.phys.sequences.note, listMoved+";"+sql
 	}
 	s.statements.passing(func(name string) {
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
-		s.push(step{kind: 'C', drop: true})
+		s.closeOnServer('S', name)
 	})
 	if !s.names.prepared { // the test has deallocated the statements
 		s.wbuf = appendQuery(s.wbuf, sql)

@@ -147,12 +147,7 @@ func TestWhatFollowsAnEndedWaitIsIgnored(t *testing.T) {
 			t.Fatal(err)
 		}
 		exec(t, tx, "SELECT 1")
-		pipeline := connectTo(t, s).PgConn().StartPipeline(t.Context())
-		pipeline.SendQueryParams("BEGIN", nil, nil, nil, nil)
-		pipeline.SendFlushRequest()
-		if err := pipeline.Flush(); err != nil {
-			t.Fatal(err)
-		}
+		pipeline := flushed(t, connectTo(t, s).PgConn(), "BEGIN")
 		_, err = pipeline.GetResults()
 		expect(t, "the wait", code(err), "55P03")
 		pipeline.SendQueryParams("INSERT INTO items VALUES (1, 'one')", nil, nil, nil, nil)
@@ -179,12 +174,7 @@ func TestABeginInAPipelineEndsNobodysTransaction(t *testing.T) {
 	clean(t, s, func(db *sql.DB) {
 		a, b := two(t, s)
 		do(t, a, "BEGIN", "INSERT INTO items VALUES (1, 'a')")
-		pipeline := b.PgConn().StartPipeline(t.Context())
-		pipeline.SendQueryParams("SELECT 1", nil, nil, nil, nil)
-		pipeline.SendFlushRequest()
-		if err := pipeline.Flush(); err != nil {
-			t.Fatal(err)
-		}
+		pipeline := flushed(t, b.PgConn(), "SELECT 1")
 		if _, err := pipeline.GetResults(); err != nil {
 			t.Fatal(err)
 		}
@@ -214,12 +204,7 @@ func TestAWaitThatEndsFailsItsTransaction(t *testing.T) {
 		clean(t, s, func(db *sql.DB) {
 			a, b := two(t, s)
 			do(t, a, "BEGIN", "INSERT INTO items VALUES (1, 'a')", "SAVEPOINT a")
-			pipeline := b.PgConn().StartPipeline(t.Context())
-			pipeline.SendQueryParams("SELECT 1", nil, nil, nil, nil)
-			pipeline.SendFlushRequest()
-			if err := pipeline.Flush(); err != nil {
-				t.Fatal(err)
-			}
+			pipeline := flushed(t, b.PgConn(), "SELECT 1")
 			if _, err := pipeline.GetResults(); err != nil {
 				t.Fatal(err)
 			}

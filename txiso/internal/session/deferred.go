@@ -107,17 +107,7 @@ func (s *Session) restoreModes(st step) {
 	}
 	quiet := st
 	quiet.quiet = true
-	var take, give []string
-	if s.hasRoles() {
-		take, give = s.takeRights(), s.giveRights()
-	}
-	for _, sql := range take {
-		s.asideStep(sql, quiet)
-	}
-	s.runStep(s.names.others, st)
-	for _, sql := range give {
-		s.asideStep(sql, quiet)
-	}
+	s.withRights(func(sql string) { s.asideStep(sql, quiet) }, func() { s.runStep(s.names.others, st) })
 }
 
 // appendCheck appends the statements that run the deferred checks and deferred triggers and set the modes back. They are

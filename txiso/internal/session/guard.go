@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/rand"
 	"fmt"
-	"strconv"
 )
 
 // guardState is what the server knows of a guard: the savepoint around an exchange outside any app transaction, which an
@@ -62,7 +61,7 @@ func newGuardNames() guardNames {
 
 // unnamedOf is the name of c's unnamed statement on the server.
 func (n *guardNames) unnamedOf(c *conn) string {
-	return n.unnamed + strconv.FormatUint(uint64(c.id), 10)
+	return n.unnamed + c.number()
 }
 
 // ready appends what has to run on the server ahead of c's next statement: go-txdb's BEGIN, the end of the previous guard,
@@ -334,8 +333,7 @@ func (s *Session) prepareGuards() {
 
 // prepareInternal prepares a statement anew. It closes the name first, which is no error when there is none.
 func (s *Session) prepareInternal(name, sql string) {
-	s.wbuf = appendNamed(s.wbuf, 'C', 'S', name)
-	s.push(step{kind: 'C', drop: true})
+	s.closeOnServer('S', name)
 	s.wbuf = appendParse(s.wbuf, name, []byte(sql+"\x00\x00\x00"))
 	s.push(step{kind: 'P', drop: true, name: name})
 }

@@ -116,14 +116,7 @@ func TestTheFirstGuardIsAsGoodAsTheOthers(t *testing.T) {
 					if strings.Contains(sql, ";") {
 						mode = pgx.QueryExecModeSimpleProtocol
 					}
-					rows, err := conn.Query(t.Context(), sql, mode)
-					var got [][]any
-					for err == nil && rows.Next() {
-						values, _ := rows.Values()
-						got = append(got, values)
-					}
-					rows.Close()
-					outcomes = append(outcomes, fmt.Sprint(got, rows.CommandTag(), code(rows.Err())))
+					outcomes = append(outcomes, outcome(t, conn, sql, mode))
 				}
 				return outcomes
 			}
@@ -181,4 +174,17 @@ func TestATestMayEndBehindAFailure(t *testing.T) {
 			})
 		}
 	}
+}
+
+// outcome is what a statement returns: its rows, its tag and the code of its error.
+func outcome(t *testing.T, conn *pgx.Conn, sql string, mode pgx.QueryExecMode) string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), sql, mode)
+	var got [][]any
+	for err == nil && rows.Next() {
+		values, _ := rows.Values()
+		got = append(got, values)
+	}
+	rows.Close()
+	return fmt.Sprint(got, rows.CommandTag(), code(rows.Err()))
 }

@@ -98,7 +98,7 @@ func (l *locals) restoreSQL(s *Session) []string {
 		case name == "role":
 			last = append(last, restore)
 		case s.hasRoles(): // a commit asks for no rights
-			sql = append(sql, strings.Join(slices.Concat(s.takeRights(), []string{restore}, s.giveRights()), ";"))
+			sql = append(sql, s.rightful(restore))
 		default:
 			sql = append(sql, restore)
 		}

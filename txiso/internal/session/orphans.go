@@ -2,7 +2,6 @@ package session
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/txiso/txiso-go/txiso/internal/sqltext"
@@ -43,7 +42,7 @@ func (s *Session) dropOrphans() {
 		if s.covered(c) {
 			return false
 		}
-		owners, prepared = append(owners, strconv.FormatUint(uint64(c.id), 10)), append(prepared, c.prepared...)
+		owners, prepared = append(owners, c.number()), append(prepared, c.prepared...)
 		return true
 	})
 	if len(owners) == 0 {

@@ -154,7 +154,7 @@ func (s *Session) grant(c *conn) {
 	for _, name := range names {
 		c.wish.lasting[lastsAs(name)] = c.wish.asked[name]
 		if slices.Contains(parkable, name) {
-			sql += parkSQL([]string{name})
+			sql += parkSQL([]string{name}, "('')")
 		}
 	}
 	s.bind()

@@ -43,31 +43,22 @@ func (s *Session) unpark(c *conn, sql string) {
 // park is called behind a statement. A server that is too old for a setting does not know it. What a failed exchange had set may have been
 // taken back with it: 0 is what was there.
 func (s *Session) park(c *conn) {
-	if len(c.unparked) > 0 {
-		s.internalQuery(strings.ReplaceAll(parkSQL(c.unparked), "WHERE value <> ''", "WHERE value NOT IN ('', '0')"))
-		for _, name := range c.unparked {
-			if !slices.Contains(s.settings.parked, name) {
-				s.settings.parked = append(s.settings.parked, name)
-			}
-		}
-		c.unparked = nil
-	}
-	slices.Sort(s.ex.park)
-	names := slices.Compact(s.ex.park)
-	for _, name := range names {
+	sql := parkSQL(c.unparked, "('', '0')") + parkSQL(s.ex.park, "('')")
+	for _, name := range append(c.unparked, s.ex.park...) {
 		if !slices.Contains(s.settings.parked, name) {
 			s.settings.parked = append(s.settings.parked, name)
 		}
 	}
-	s.ex.park = nil
-	s.internalQuery(parkSQL(names))
+	s.ex.park, c.unparked = nil, nil
+	s.internalQuery(sql)
 }
 
-func parkSQL(names []string) string {
+// parkSQL parks settings, each once, that do not have one of the values in empty.
+func parkSQL(names []string, empty string) string {
 	var sql strings.Builder
-	for _, name := range names {
-		fmt.Fprintf(&sql, "SELECT pg_catalog.set_config('%s', value, false), pg_catalog.set_config('%s', '0', false) FROM pg_catalog.current_setting('%[2]s', true) value WHERE value <> '';",
-			lastsAs(name), name)
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		fmt.Fprintf(&sql, "SELECT pg_catalog.set_config('%s', value, false), pg_catalog.set_config('%s', '0', false) FROM pg_catalog.current_setting('%[2]s', true) value WHERE value NOT IN %[3]s;",
+			lastsAs(name), name, empty)
 	}
 	return sql.String()
 }

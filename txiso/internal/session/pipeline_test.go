@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/txiso/txiso-go/txiso/internal/session"
 )
@@ -21,6 +22,18 @@ func connectTo(t *testing.T, s *session.Session) *pgx.Conn {
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
+}
+
+// flushed begins a pipeline with a statement, and asks for the answer.
+func flushed(t *testing.T, conn *pgconn.PgConn, sql string) *pgconn.Pipeline {
+	t.Helper()
+	pipeline := conn.StartPipeline(t.Context())
+	pipeline.SendQueryParams(sql, nil, nil, nil, nil)
+	pipeline.SendFlushRequest()
+	if err := pipeline.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return pipeline
 }
 
 // A server goes on with what it has received when its client is gone. The session had two answers to wait for where it had sent
@@ -58,12 +71,7 @@ func TestAPipelineIsCarriedOutWhenItsConnectionIsGone(t *testing.T) {
 func TestAPipelineThatIsNotEndedKeepsOthersWaitingForALimitedTime(t *testing.T) {
 	s := open(t, session.Options{BeginTimeout: 100 * time.Millisecond})
 	clean(t, s, func(db *sql.DB) {
-		pipeline := connectTo(t, s).PgConn().StartPipeline(t.Context())
-		pipeline.SendQueryParams("INSERT INTO items VALUES (1, 'one')", nil, nil, nil, nil)
-		pipeline.SendFlushRequest()
-		if err := pipeline.Flush(); err != nil {
-			t.Fatal(err)
-		}
+		pipeline := flushed(t, connectTo(t, s).PgConn(), "INSERT INTO items VALUES (1, 'one')")
 		if _, err := pipeline.GetResults(); err != nil {
 			t.Fatal(err)
 		}

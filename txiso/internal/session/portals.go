@@ -98,8 +98,7 @@ func (c *conn) leavePortals() {
 // closePortals closes on the server what has ended. Closing what is gone already is no error.
 func (s *Session) closePortals() {
 	for _, name := range s.portals.due {
-		s.wbuf = appendNamed(s.wbuf, 'C', 'P', name)
-		s.push(step{kind: 'C', drop: true})
+		s.closeOnServer('P', name)
 	}
 	s.portals.due = s.portals.due[:0]
 }
@@ -107,8 +106,7 @@ func (s *Session) closePortals() {
 // closeUnnamed closes the server's unnamed portal if its transaction has ended: its tables would be in use as long as nothing takes its place.
 func (s *Session) closeUnnamed() {
 	if c := s.portals.unnamed; c != nil && c.portal.stmt == nil {
-		s.wbuf = appendNamed(s.wbuf, 'C', 'P', "")
-		s.push(step{kind: 'C', drop: true})
+		s.closeOnServer('P', "")
 		s.portals.unnamed = nil
 	}
 }
@@ -177,6 +175,12 @@ func (s *Session) closePortal(c *conn, m message, name []byte) {
 		delete(s.portals.named, p.server)
 		delete(c.portals, string(name))
 	}
+}
+
+// closeOnServer closes a statement ('S') or portal ('P') of the session's own, or of a client that is not told. It is no error if there is none.
+func (s *Session) closeOnServer(of byte, name string) {
+	s.wbuf = appendNamed(s.wbuf, 'C', of, name)
+	s.push(step{kind: 'C', drop: true})
 }
 
 // appendNamed appends a Describe or Close message.

@@ -51,7 +51,7 @@ func (s *Session) restart(c *conn, list []restart) {
 		}
 	}
 	if len(others) > 0 {
-		s.withRights(func() { s.asideTold("SELECT "+strings.Join(others, ", "), false) }) // a RESET asks for none
+		s.withRights(func(sql string) { s.asideTold(sql, true) }, func() { s.asideTold("SELECT "+strings.Join(others, ", "), false) }) // a RESET asks for none
 	}
 	if len(roles) > 0 {
 		s.asideTold("SELECT "+strings.Join(roles, ", "), false)

@@ -30,19 +30,24 @@ func (s *Session) giveRights() []string {
 	return []string{giveAuthorization, giveRole} // the role last: the other takes it back
 }
 
-// withRights sends what f sends aside with those rights. Errors are told: none is expected.
-func (s *Session) withRights(f func()) {
+// withRights sends what f sends with those rights, and by send what they take.
+func (s *Session) withRights(send func(sql string), f func()) {
 	if !s.hasRoles() {
 		f()
 		return
 	}
 	for _, sql := range s.takeRights() {
-		s.asideTold(sql, true)
+		send(sql)
 	}
 	f()
 	for _, sql := range s.giveRights() {
-		s.asideTold(sql, true)
+		send(sql)
 	}
+}
+
+// rightful is a statement with what it takes to give it those rights.
+func (s *Session) rightful(sql string) string {
+	return strings.Join(slices.Concat(s.takeRights(), []string{sql}, s.giveRights()), ";")
 }
 
 // sets reports that a setting may have been made by this test.
@@ -56,7 +61,7 @@ func (s *Session) hasRoles() bool { return s.sets("role") || s.sets("session_aut
 // unhindered is a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
 // does: outside a guard, what fails takes everything with it. The timeout of a statement begins with it, in a string of several, too.
 func (s *Session) unhindered(sql string) string {
-	return strings.Join(slices.Concat([]string{endTimeout}, s.takeRights(), []string{sql}, s.giveRights(), []string{resumeTimeout}), ";")
+	return endTimeout + ";" + s.rightful(sql) + ";" + resumeTimeout
 }
 
 const (

@@ -378,14 +378,7 @@ func TestResetGivesTheValueOfTheStartupAtOnce(t *testing.T) {
 					if strings.Contains(sql, ";") || strings.HasPrefix(sql, "DISCARD") {
 						mode = pgx.QueryExecModeSimpleProtocol
 					}
-					rows, err := conn.Query(t.Context(), sql, mode)
-					var got [][]any
-					for err == nil && rows.Next() {
-						values, _ := rows.Values()
-						got = append(got, values)
-					}
-					rows.Close()
-					outcomes = append(outcomes, fmt.Sprint(got, rows.CommandTag(), code(rows.Err()), conn.PgConn().ParameterStatus("TimeZone")))
+					outcomes = append(outcomes, fmt.Sprint(outcome(t, conn, sql, mode), conn.PgConn().ParameterStatus("TimeZone")))
 				}
 				return outcomes
 			}

@@ -267,8 +267,7 @@ func (s *Session) ensure(c *conn, b *backendStatement) {
 	s.statements.names[b.name] = b
 	s.ready(c)
 	s.bind()
-	s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
-	s.push(step{kind: 'C', drop: true})
+	s.closeOnServer('S', b.name)
 	s.wbuf = appendParse(s.wbuf, b.name, []byte(b.key))
 	s.push(step{kind: 'P', drop: true, tell: true, backend: b})
 }
@@ -293,8 +292,7 @@ func (s *Session) closeStatements() {
 		if k.names[b.name] != b {
 			continue // the name is another's by now
 		}
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
-		s.push(step{kind: 'C', drop: true})
+		s.closeOnServer('S', b.name)
 		delete(k.names, b.name)
 		b.prepared = false
 	}

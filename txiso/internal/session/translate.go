@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -217,7 +216,7 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 // discardAllSQL is what DISCARD ALL does, which the server refuses in a transaction (manual, DISCARD), but for CLOSE ALL and DISCARD TEMP:
 // cursors and temporary tables may be another connection's.
 func discardAllSQL(c *conn) string {
-	return "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;" + dropOrphansSQL([]string{strconv.FormatUint(uint64(c.id), 10)}, nil) +
+	return "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;" + dropOrphansSQL([]string{c.number()}, nil) +
 		";RESET ALL;DEALLOCATE ALL;UNLISTEN *;" + unlockSQL + ";DISCARD PLANS;DISCARD SEQUENCES;" + noTimeouts
 }
 

@@ -70,11 +70,7 @@ func beginsAt(sql string) bool {
 	if sql == "" || sql[len(sql)-1] == '(' || sql[len(sql)-1] == ')' {
 		return true
 	}
-	start := len(sql)
-	for start > 0 && isWordByte(sql[start-1]) {
-		start--
-	}
-	return isIn(explaining, sql[start:]) && sql[start:] != ""
+	return isIn(explaining, sql[lastWord(sql):])
 }
 
 func hasComments(sql string) bool { return strings.Contains(sql, "--") || strings.Contains(sql, "/*") }
@@ -144,6 +140,15 @@ func nextWord(sql string, from int) (start, end int) {
 	return start, end
 }
 
+// lastWord finds where the word begins that sql ends with: its end if there is none.
+func lastWord(sql string) int {
+	start := len(sql)
+	for start > 0 && isWordByte(sql[start-1]) {
+		start--
+	}
+	return start
+}
+
 // firstOf is the word that sql begins with, or else empty.
 func firstOf(sql string) string {
 	sql = strings.TrimLeft(sql, space)
@@ -158,16 +163,11 @@ const space = " \t\n\r\f\v"
 // harmlessBefore reports that the parenthesis behind sql is no call of an unknown function.
 func harmlessBefore(sql string) bool {
 	sql = strings.TrimRight(sql, space)
-	end := len(sql)
-	start := end
-	for start > 0 && isWordByte(sql[start-1]) {
-		start--
-	}
-	word := sql[start:end]
+	start := lastWord(sql)
 	if start > 0 && (sql[start-1] == '.' || sql[start-1] == '"') {
 		return false // a qualified or quoted name
 	}
-	return isIn(harmless, word)
+	return isIn(harmless, sql[start:])
 }
 
 // isIn looks a word up, however it is written, without memory of its own.
