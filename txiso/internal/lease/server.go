@@ -249,8 +249,8 @@ func (p *Pool) fail(err error) error {
 // gone tells that the server is not there, or was not for a moment.
 func gone(err error) bool { return errors.Is(err, provision.ErrLost) || unreachable(err) }
 
-// unreachable tells that nobody answers at a server's address, or that the server starts or stops. A time-out is none:
-// to wait for it once is enough.
+// unreachable tells that nobody answers at a server's address, or no longer, or that the server starts or stops. A time-out
+// is none: to wait for it once is enough.
 func unreachable(err error) bool {
 	if ofMigrations(err) {
 		return false
@@ -260,7 +260,7 @@ func unreachable(err error) bool {
 		return true
 	case "":
 		var failed *pgconn.ConnectError
-		return errors.As(err, &failed) && !pgconn.Timeout(err)
+		return errors.As(err, &failed) && !pgconn.Timeout(err) || provision.Broken(err)
 	}
 	return false
 }

@@ -104,15 +104,15 @@ func (l *link) statementError(err error) error {
 	case adminShutdown, crashShutdown:
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	if l.conn.IsClosed() && broken(err) {
+	if l.conn.IsClosed() && Broken(err) {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return err
 }
 
-// broken tells a connection that failed from a context that ended.
-func broken(err error) bool {
-	var network net.Error
+// Broken tells a connection that failed from a context that ended.
+func Broken(err error) bool {
+	var network *net.OpError // every error of a system call is a net.Error
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed) ||
 		errors.As(err, &network) && !network.Timeout()
 }
