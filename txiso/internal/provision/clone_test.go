@@ -275,7 +275,7 @@ func TestCloseDropsWhatWasGivenBack(t *testing.T) {
 		}
 		closeNow(t, p)
 		if got, spare := databases(t, p.Template()), spares(t, p.Template()); len(got) != 1+len(spare) || len(spare) > 2 {
-			t.Errorf("databases: %v", got)
+			t.Errorf("databases: %v, of which nobody has used %v", got, spare)
 		}
 	}
 }

@@ -182,18 +182,22 @@ func (c *collector) dropAll(ctx context.Context, s *survey, fp string) error {
 	return c.drop(ctx, template)
 }
 
-// drop drops a database whose lock is held. One that is half dropped has lost its birthmark, so a spare slot gets a marker first.
-func (c *collector) drop(ctx context.Context, d *database) error {
+// drop drops a database whose lock is held, unless somebody who asks for no lock was faster. One that is half dropped has lost
+// its birthmark, so a spare slot gets a marker first.
+func (c *collector) drop(ctx context.Context, d *database) (err error) {
 	if d.spare {
-		if err := c.link.spoil(ctx, d.name); err != nil {
-			return err
-		}
+		err = c.link.spoil(ctx, d.name)
 	}
-	if err := c.link.drop(ctx, d.name); err != nil {
-		return err
+	if err == nil {
+		err = c.link.drop(ctx, d.name)
 	}
-	c.dropped = append(c.dropped, d.name)
-	return nil
+	switch {
+	case err == nil:
+		c.dropped = append(c.dropped, d.name)
+	case sqlState(err) == unknownDatabase:
+		return nil
+	}
+	return err
 }
 
 const (

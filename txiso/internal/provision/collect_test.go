@@ -231,6 +231,32 @@ func TestSpareSlotsWithoutATemplateAreCollected(t *testing.T) {
 	collectUntil(t, open(t, config(t)), func() bool { return !exists(t, spare) })
 }
 
+// Somebody who drops databases by hand, while they are collected, is no failure of that.
+func TestADatabaseThatIsGoneWhenItIsToBeCollected(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DSN = ownHome(t)
+	p := open(t, cfg)
+	giveBack(t, clone(t, p))
+	spare := awaitSpares(t, p, 1)[0]
+	closeNow(t, p)
+	execute(t, server(t), "UPDATE pg_database SET datistemplate = false WHERE datname = '"+p.Template()+"'")
+	execute(t, server(t), "DROP DATABASE "+p.Template())
+	collector, other := open(t, cfg), server(t)
+	execute(t, other, "BEGIN; ALTER DATABASE "+spare+" RENAME TO "+spare+"_by_hand")
+	result := make(chan error, 1)
+	go func() {
+		_, err := collector.Collect(context.Background())
+		result <- err
+	}()
+	awaitQuery(t, "COMMENT ON DATABASE "+spare)
+	execute(t, other, "COMMIT")
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	execute(t, other, "DROP DATABASE "+spare+"_by_hand")
+}
+
 // DROP DATABASE that is interrupted leaves a database nobody can use.
 func TestHalfDroppedDatabasesAreReplaced(t *testing.T) {
 	t.Parallel()

@@ -26,11 +26,13 @@ type stock struct {
 	mu       sync.Mutex      // guards what follows
 	underway []chan struct{} // spare slots that are being made and nobody waits for; closed when that is over
 	held     int             // clones that tests have
+	made     int             // spare slots so far that nobody waited for
 }
 
 // take returns a spare slot with its lock: one that is there, else one that is being made, else a new one.
 func (s *stock) take(ctx context.Context, k *keeper) (claimed, error) {
 	for {
+		before := s.soFar()
 		slot, left, err := s.p.takeSpare(ctx, k)
 		visited := false
 		if err == nil && slot.name != "" {
@@ -42,13 +44,13 @@ func (s *stock) take(ctx context.Context, k *keeper) (claimed, error) {
 			continue
 		}
 		if err != nil || slot.name != "" {
-			s.taken(k, left, err)
+			s.taken(k, left, before, err)
 			return slot, err
 		}
 		made := s.next()
 		if made == nil {
 			slot, err = s.p.makeSpare(ctx, k)
-			s.taken(k, 0, err)
+			s.taken(k, 0, before, err)
 			return slot, err
 		}
 		select {
@@ -69,15 +71,22 @@ func (s *stock) next() (made chan struct{}) {
 	return made
 }
 
-// taken notes that a test has a clone, and begins to make spare slots if fewer are left than it takes.
-func (s *stock) taken(k *keeper, left int, err error) {
+func (s *stock) soFar() (made int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.made
+}
+
+// taken notes that a test has a clone, and begins to make spare slots if fewer are left than it takes: those that were seen, and
+// those that have been made since.
+func (s *stock) taken(k *keeper, left, before int, err error) {
 	if err != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held++
-	for range min(s.held, maxAhead) - left - len(s.underway) {
+	for range min(s.held, maxAhead) - left - (s.made - before) - len(s.underway) {
 		made := make(chan struct{})
 		if s.p.background.Go(func() { s.make(k, made) }) {
 			s.underway = append(s.underway, made)
@@ -96,11 +105,15 @@ func (s *stock) givenBack() {
 func (s *stock) make(k *keeper, made chan struct{}) {
 	ctx, done := context.WithTimeout(context.Background(), backgroundTimeout)
 	defer done()
-	if slot, err := s.p.makeSpare(ctx, k); err == nil {
+	slot, err := s.p.makeSpare(ctx, k)
+	if err == nil {
 		k.release(slot.name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err == nil {
+		s.made++
+	}
 	s.underway = slices.DeleteFunc(s.underway, func(other chan struct{}) bool { return other == made })
 	close(made)
 }
