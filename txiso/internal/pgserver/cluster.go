@@ -49,6 +49,7 @@ func digest(parts ...string) string {
 
 func (c *cluster) lockFile() string  { return filepath.Join(c.dir, "lock") }
 func (c *cluster) logFile() string   { return filepath.Join(c.dir, "log") }
+func (c *cluster) formerLog() string { return filepath.Join(c.dir, "log.1") } // of the server before
 func (c *cluster) nameFile() string  { return filepath.Join(c.dir, "name") }
 func (c *cluster) bootFile() string  { return filepath.Join(c.dir, "boot") }
 func (c *cluster) aliveFile() string { return filepath.Join(c.dir, "alive") }

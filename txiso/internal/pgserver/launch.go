@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,6 +64,10 @@ type launched struct {
 // launch starts the server and waits until it accepts connections. The caller holds the lock and has made sure that no process of an old
 // server is left.
 func (c *cluster) launch(ctx context.Context) (*launched, error) {
+	// The log tells why the last server ended, if it crashed.
+	if err := os.Rename(c.logFile(), c.formerLog()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, homeError(c.logFile(), err)
+	}
 	var failed *failedStart
 	for _, size := range sizes {
 		l, err := c.launchSized(ctx, size)
@@ -98,7 +103,7 @@ func (c *cluster) launchSized(ctx context.Context, size []string) (*launched, er
 }
 
 func (c *cluster) spawn(name string, size []string) (*launched, error) {
-	log, err := os.Create(c.logFile()) // of this start only, so it stays small
+	log, err := os.Create(c.logFile()) // of this start only, so that it stays small
 	if err != nil {
 		return nil, homeError(c.logFile(), err)
 	}

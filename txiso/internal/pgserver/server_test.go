@@ -3,6 +3,7 @@
 package pgserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -215,6 +216,21 @@ func TestStartAfterTheServerWasKilled(t *testing.T) {
 	}
 }
 
+// Errors send who reads them to the server's log for the reason. The next start had emptied it.
+func TestTheLogOfACrashOutlivesTheNextStart(t *testing.T) {
+	h := newHome(t)
+	_, err := connect(t, h.start()).Exec(t.Context(), "DO $$ BEGIN RAISE LOG 'the last words'; END $$")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := h.cluster()
+	c.signal(syscall.SIGKILL, processesOf(t, c)...)
+	h.start()
+	if log, err := os.ReadFile(c.logFile() + ".1"); err != nil || !bytes.Contains(log, []byte("the last words")) {
+		t.Errorf("%s: %v", log, err)
+	}
+}
+
 func TestStartAfterOnlyThePostmasterWasKilled(t *testing.T) {
 	h := newHome(t)
 	busy := connect(t, h.start())
@@ -319,12 +335,12 @@ func TestDataThatIsNotToBlameIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := h.cluster().logFile()
-	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o700)); err != nil {
+	if err := os.Mkdir(log+".1", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), h.config())
 	wantError(t, err, nil, log, "set TXISO_HOME")
-	if err := os.Remove(log); err != nil {
+	if err := os.Remove(log + ".1"); err != nil {
 		t.Fatal(err)
 	}
 	connect(t, h.start())
