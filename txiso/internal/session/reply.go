@@ -176,6 +176,9 @@ func (s *Session) parameter(m message) {
 		s.ddl = true
 		s.statements.invalidate()
 	}
+	if s.implicit() && s.ex.failed { // by us: the server has not undone it yet
+		return
+	}
 	s.tx.reported = s.tx.reported || s.tx.owner != nil
 	s.deliverHeld()
 	s.deliver(m)
