@@ -2,15 +2,14 @@ package lease_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A server that is restarted while a session is opened on it was restarted for that session alone: another is opened, and the
@@ -42,12 +41,12 @@ func relay(t *testing.T, dsn, text string) (through string, cut *atomic.Bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	listener, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
+	network, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
 	cut = new(atomic.Bool)
 	go func() {
 		for {
@@ -55,7 +54,7 @@ func relay(t *testing.T, dsn, text string) (through string, cut *atomic.Bool) {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("unix", filepath.Join(cfg.Host, fmt.Sprintf(".s.PGSQL.%d", cfg.Port)))
+			server, err := net.Dial(network, address)
 			if err != nil {
 				t.Error(err)
 				client.Close()
@@ -81,6 +80,9 @@ func relay(t *testing.T, dsn, text string) (through string, cut *atomic.Bool) {
 			}()
 		}
 	}()
-	u := url.URL{Scheme: "postgres", Path: cfg.Database, RawQuery: url.Values{"host": {dir}, "port": {"5432"}, "user": {cfg.User}}.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(cfg.User, cfg.Password), Host: listener.Addr().String(), Path: cfg.Database,
+		RawQuery: "sslmode=disable", // the relay reads what is said
+	}
 	return u.String(), cut
 }

@@ -191,11 +191,11 @@ func (c *collector) drop(ctx context.Context, d *database) (err error) {
 	if err == nil {
 		err = c.link.drop(ctx, d.name)
 	}
-	switch {
-	case err == nil:
-		c.dropped = append(c.dropped, d.name)
-	case sqlState(err) == unknownDatabase:
+	if sqlState(err) == unknownDatabase {
 		return nil
+	}
+	if err == nil {
+		c.dropped = append(c.dropped, d.name)
 	}
 	return err
 }

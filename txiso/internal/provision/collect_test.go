@@ -198,15 +198,34 @@ func TestWhatHasNoMarkerIsASpareSlotOrCollected(t *testing.T) {
 // A half dropped database has lost its birthmark: without a marker it would be a stranger's.
 func TestASpareSlotGetsAMarkerBeforeItIsDropped(t *testing.T) {
 	t.Parallel()
+	spare, err := collectBeside(t, "COMMENT ON DATABASE %s IS NULL", "ROLLBACK") // holds its drop up
+	if err != nil || exists(t, spare) {
+		t.Errorf("%s is still there: %v", spare, err)
+	}
+}
+
+// Somebody who drops databases by hand, while they are collected, is no failure of that.
+func TestADatabaseThatIsGoneWhenItIsToBeCollected(t *testing.T) {
+	t.Parallel()
+	spare, err := collectBeside(t, "ALTER DATABASE %[1]s RENAME TO %[1]s_by_hand", "COMMIT")
+	if err != nil {
+		t.Error(err)
+	}
+	execute(t, server(t), "DROP DATABASE "+spare+"_by_hand")
+}
+
+// collectBeside collects a spare slot, while a transaction that has changed it is open; then that ends.
+func collectBeside(t *testing.T, change, end string) (spare string, err error) {
+	t.Helper()
 	cfg := config(t)
 	cfg.DSN = ownHome(t)
 	cfg.StaleAfter = time.Nanosecond
 	p := open(t, cfg)
 	clone(t, p)
-	spare := awaitSpares(t, p, 1)[0]
+	spare = awaitSpares(t, p, 1)[0]
 	closeNow(t, p)
-	blocker := server(t)
-	execute(t, blocker, "BEGIN; COMMENT ON DATABASE "+spare+" IS NULL") // holds its drop up
+	other := server(t)
+	execute(t, other, "BEGIN; "+fmt.Sprintf(change, spare))
 	collected := make(chan error)
 	collector := open(t, cfg)
 	go func() {
@@ -214,10 +233,8 @@ func TestASpareSlotGetsAMarkerBeforeItIsDropped(t *testing.T) {
 		collected <- err
 	}()
 	awaitQuery(t, "COMMENT ON DATABASE "+spare)
-	execute(t, blocker, "ROLLBACK")
-	if err := <-collected; err != nil || exists(t, spare) {
-		t.Errorf("%s is still there: %v", spare, err)
-	}
+	execute(t, other, end)
+	return spare, <-collected
 }
 
 func TestSpareSlotsWithoutATemplateAreCollected(t *testing.T) {
@@ -229,32 +246,6 @@ func TestSpareSlotsWithoutATemplateAreCollected(t *testing.T) {
 	execute(t, server(t), "UPDATE pg_database SET datistemplate = false WHERE datname = '"+p.Template()+"'")
 	execute(t, server(t), "DROP DATABASE "+p.Template())
 	collectUntil(t, open(t, config(t)), func() bool { return !exists(t, spare) })
-}
-
-// Somebody who drops databases by hand, while they are collected, is no failure of that.
-func TestADatabaseThatIsGoneWhenItIsToBeCollected(t *testing.T) {
-	t.Parallel()
-	cfg := config(t)
-	cfg.DSN = ownHome(t)
-	p := open(t, cfg)
-	giveBack(t, clone(t, p))
-	spare := awaitSpares(t, p, 1)[0]
-	closeNow(t, p)
-	execute(t, server(t), "UPDATE pg_database SET datistemplate = false WHERE datname = '"+p.Template()+"'")
-	execute(t, server(t), "DROP DATABASE "+p.Template())
-	collector, other := open(t, cfg), server(t)
-	execute(t, other, "BEGIN; ALTER DATABASE "+spare+" RENAME TO "+spare+"_by_hand")
-	result := make(chan error, 1)
-	go func() {
-		_, err := collector.Collect(context.Background())
-		result <- err
-	}()
-	awaitQuery(t, "COMMENT ON DATABASE "+spare)
-	execute(t, other, "COMMIT")
-	if err := <-result; err != nil {
-		t.Error(err)
-	}
-	execute(t, other, "DROP DATABASE "+spare+"_by_hand")
 }
 
 // DROP DATABASE that is interrupted leaves a database nobody can use.
