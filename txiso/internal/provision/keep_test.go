@@ -122,33 +122,9 @@ func TestAutovacuumSparesNoKeptDatabase(t *testing.T) {
 	dsn := apart(t)
 	p := open(t, configOn(dsn))
 	w := lease(t, p)
-	conn := connect(t, w.Config())
-	for _, sql := range []string{
-		`CREATE TABLE swept (n int) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
-			autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)`, // which takes long
-		"INSERT INTO swept SELECT generate_series(1, 100000)",
-		"DELETE FROM swept WHERE n % 2 = 0",
-	} {
-		execute(t, conn, sql)
-	}
-	if err := conn.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	bait(t, w.Config())
 	first, second := keep(t, w, 2), keep(t, lease(t, p), 2)
-	observer := server(t)
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		var there bool
-		err := observer.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'autovacuum worker')", first).Scan(&there)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if there {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Skip("autovacuum does not come round")
-		}
-	}
+	awaitAutovacuum(t, first)
 	third := keep(t, lease(t, p), 2)
 	expectNames(t, "kept databases", inspect(t, dsn).Kept, slices.Sorted(slices.Values([]string{second, third}))...)
 	closeNow(t, p)
