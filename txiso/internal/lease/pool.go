@@ -44,6 +44,9 @@ const (
 // spoilTimeout bounds the wait of a test that has really committed something for that to be written down.
 const spoilTimeout = 10 * time.Second
 
+// dropTimeout bounds the wait of a test whose database must go, whether or not its own time is over.
+const dropTimeout = 30 * time.Second
+
 const coldAfter = 10 * time.Second
 
 // weighEvery is after how many tests a worker database is weighed again. The first time is after its first test in this
@@ -208,7 +211,7 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 			return &Lease{Session: s, pool: p, db: db, common: common}, nil
 		case !errors.Is(err, provision.ErrChanged):
 			db.Release()
-			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w", db.Name(), err)
+			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w%s", db.Name(), err, provision.Advice(ctx, db.Config(), err))
 		}
 		// One that cannot be dropped keeps its lock, so the next is another.
 		if err := p.drop(ctx, db); errors.Is(err, provision.ErrLost) || provision.Ended(ctx) {
@@ -347,6 +350,7 @@ func (p *Pool) put(l *Lease) {
 // noteReturn wakes who waits for a connection. Caller must hold mu.
 func (p *Pool) noteReturn() {
 	p.returns++
+	p.failure = nil
 	select {
 	case p.returned <- struct{}{}:
 	default: // nobody waits, or will know by the one before
@@ -373,7 +377,9 @@ func (l *Lease) discard(ctx context.Context) error {
 		l.db.Release()
 		return nil
 	}
-	return l.pool.drop(context.WithoutCancel(ctx), l.db)
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+	defer done()
+	return l.pool.drop(ctx, l.db)
 }
 
 // Close ends the sessions that no test holds and gives back everything the process has on the server. A test that still

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -292,35 +291,6 @@ func TestWhatWasOpenedAtTheLastMomentIsNotLost(t *testing.T) {
 	})
 	if err != nil || tries != 2 {
 		t.Errorf("%d tries: %v", tries, err)
-	}
-}
-
-// elsewhere is a Migrator that needs another server, which is not there.
-type elsewhere struct {
-	table
-	runs *atomic.Int32
-}
-
-func (m elsewhere) Migrate(ctx context.Context, _ *sql.DB) error {
-	m.runs.Add(1)
-	_, err := pgconn.Connect(ctx, "host=127.0.0.1 port=1 user=nobody dbname=nothing")
-	return err
-}
-
-// Migrations that found another server dead were taken for a sign that ours was, and run again and again.
-func TestMigrationsThatFailOnAnotherServerAreRunOnce(t *testing.T) {
-	t.Parallel()
-	cfg := config(t)
-	var runs atomic.Int32
-	cfg.Provision.Migrator = elsewhere{table(rand.Text()), &runs}
-	p := open(t, cfg)
-	for range 3 {
-		if _, err := p.Get(bounded(t), t.Logf); err == nil || !strings.Contains(err.Error(), "connection refused") {
-			t.Errorf("%v, want the error of the migrations", err)
-		}
-	}
-	if n := runs.Load(); n != 1 {
-		t.Errorf("they ran %d times", n)
 	}
 }
 

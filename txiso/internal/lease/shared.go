@@ -151,7 +151,11 @@ func (m *member) Spoil(ctx context.Context) error {
 
 func (m *member) Keep(context.Context, string, int) (*provision.Kept, error) { return nil, errShared }
 
-func (m *member) Release() { _ = m.leave(context.Background()) }
+func (m *member) Release() {
+	ctx, done := context.WithTimeout(context.Background(), dropTimeout)
+	defer done()
+	_ = m.leave(ctx)
+}
 
 // Discard lets nobody join any more.
 func (m *member) Discard(ctx context.Context) error {

@@ -46,6 +46,17 @@ func connectError(ctx context.Context, base *pgx.ConnConfig, err error) error {
 	return fmt.Errorf("txiso: %w; %s", err, connectAdvice(ctx, base, err))
 }
 
+// Advice names the next step for an error of connecting to a database of ours as cfg says, in the form in which it follows the
+// error's text. It is empty for other errors, and where the server has no connection left: how many there are is for the caller
+// to say.
+func Advice(ctx context.Context, cfg *pgx.ConnConfig, err error) string {
+	var failed *pgconn.ConnectError
+	if !errors.As(err, &failed) || sqlState(err) == tooManyConnections {
+		return ""
+	}
+	return "; " + connectAdvice(ctx, cfg, err)
+}
+
 func connectAdvice(ctx context.Context, base *pgx.ConnConfig, err error) string {
 	switch sqlState(err) {
 	case invalidPassword, invalidAuthorization:

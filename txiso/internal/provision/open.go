@@ -80,8 +80,8 @@ type Provisioner struct {
 	turn     chan struct{}
 	keeper   *keeper
 	closed   bool
-	refused  error     // why there was no other keeper
-	refusals time.Time // when that was found out
+	failure  error     // why there was no other keeper, or no template
+	failedAt time.Time // when that was found out
 
 	creating chan struct{} // bounds the admin connections that create databases
 	stock    stock
@@ -181,26 +181,35 @@ func (p *Provisioner) ready(ctx context.Context) (*keeper, error) {
 		return nil, err
 	}
 	defer p.unlockTurn()
-	if p.closed {
+	switch {
+	case p.closed:
 		return nil, ErrClosed
+	case !p.keeper.lost() && p.keeper.held() != nil:
+		return p.keeper, nil
+	case p.failure != nil && p.failedAt.After(asked): // who waited for that must not wait for the same again
+		return nil, p.failure
 	}
 	if p.keeper.lost() {
-		if p.refused != nil && p.refusals.After(asked) { // who waited for that must not wait for the same again
-			return nil, p.refused
-		}
 		link, err := dial(ctx, p.base, "keeper")
 		if err != nil {
-			if !Ended(ctx) {
-				p.refused, p.refusals = err, time.Now()
-			}
-			return nil, err
+			return nil, p.failed(ctx, err)
 		}
 		p.keeper = newKeeper(link)
 	}
-	if p.keeper.held() != nil {
-		return p.keeper, nil
+	err := p.ensureTemplate(ctx, p.keeper)
+	var build *BuildError
+	if errors.As(err, &build) {
+		return nil, p.failed(ctx, err)
 	}
-	return p.keeper, p.ensureTemplate(ctx, p.keeper)
+	return p.keeper, err
+}
+
+// failed notes a failure for those who wait, unless it may be one of ctx. The caller holds p's turn.
+func (p *Provisioner) failed(ctx context.Context, err error) error {
+	if !Ended(ctx) {
+		p.failure, p.failedAt = err, time.Now()
+	}
+	return err
 }
 
 func (p *Provisioner) lockTurn(ctx context.Context) error {
