@@ -295,8 +295,8 @@ type Private struct {
 
 // Clone returns a private database, cloned from the template: for tests that need what a transaction that is rolled back
 // cannot give. Each call gives another one. It sees nothing of what DB and Pool do. For pgx: pgxpool.New(ctx, clone.DSN).
-// When t and its subtests have ended it is dropped, in the background. If it cannot be dropped, the next test that ends with a clone
-// says why, or [Iso.Close].
+// When t and its subtests have ended it is dropped, in the background. If it cannot be dropped, the log of the next test that asks
+// for a clone says why, or the error of [Iso.Close].
 //
 // It costs a few milliseconds, and some tens more for the first connection to it, if a worker database that nobody has used
 // yet is there to become the clone. Whenever one has, the next is made while tests run, and any later test or process may

@@ -242,9 +242,13 @@ func (p *Pool) connect(ctx context.Context, db claim) (*session.Session, error) 
 	return session.Open(ctx, cfg, opts)
 }
 
-// Clone returns a private database, see [provision.Provisioner.Clone].
+// Clone returns a private database, see [provision.Provisioner.Clone]. Those that were given back and could not be dropped it
+// tells to logf: no test has failed because of them, but somebody should know that the server fills up.
 func (p *Pool) Clone(ctx context.Context, logf func(string, ...any)) (*provision.CloneDB, error) {
 	return onServer(ctx, p, logf, func(ctx context.Context, prov *provision.Provisioner) (*provision.CloneDB, error) {
+		if err := prov.Leftovers(); err != nil {
+			logf("%v", err)
+		}
 		return prov.Clone(ctx)
 	})
 }

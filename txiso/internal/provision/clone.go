@@ -69,7 +69,7 @@ func (c *CloneDB) DSN() string { return dsnFor(c.p.base, c.p.encrypted, c.name) 
 
 // Drop drops the database, ending connections to it, in the background if few others are waiting there;
 // [Provisioner.Close] waits for that. Only the first call counts. It returns [ErrLost] if the database is no longer
-// ours, and what kept clones that were given back earlier from being dropped: a later run drops them.
+// ours. What keeps it from being dropped in the background is for [Provisioner.Leftovers] to tell.
 func (c *CloneDB) Drop(ctx context.Context) error {
 	if !c.done.CompareAndSwap(false, true) {
 		return nil
@@ -80,3 +80,7 @@ func (c *CloneDB) Drop(ctx context.Context) error {
 	}
 	return c.p.drops.drop(ctx, c)
 }
+
+// Leftovers returns why clones that were given back could not be dropped, each once: a later run drops them. Nil if there is
+// nothing to tell. What nobody has asked for [Provisioner.Close] returns.
+func (p *Provisioner) Leftovers() error { return p.drops.failed() }

@@ -26,17 +26,17 @@ type drops struct {
 	failures []error    // not yet told
 }
 
-// drop drops a clone: in the background, unless too many are waiting there. It returns what became of earlier ones.
+// drop drops a clone: in the background, unless too many are waiting there.
 func (d *drops) drop(ctx context.Context, c *CloneDB) error {
 	select {
 	case d.waiting <- struct{}{}:
 		if d.p.background.Go(func() { d.inBackground(c) }) {
-			return d.failed()
+			return nil
 		}
 		<-d.waiting
 	default:
 	}
-	return errors.Join(d.failed(), d.now(ctx, c))
+	return d.now(ctx, c)
 }
 
 // inBackground drops a clone and notes why it could not. A lost connection is no such reason: the server
