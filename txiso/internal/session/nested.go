@@ -180,7 +180,7 @@ func (s *Session) covered(c *conn) bool { return c.level != s.level }
 
 // turnAway answers a covered connection's next batch. It does so at once, whoever owns the exchange under way.
 func (s *Session) turnAway(c *conn) {
-	last := lastKind(c.out.buf[:c.out.batches[0].end])
+	last := lastKind(c.out.batch())
 	c.out.dropBatch()
 	if isCopy(last) {
 		return // its COPY was turned away

@@ -16,6 +16,7 @@ const (
 // that makes the server answer (Query, FunctionCall, Sync, Flush), or is a single message of a COPY.
 type outgoing struct {
 	buf     []byte
+	taken   int     // buf[:taken] is done with
 	scanned int     // buf[:scanned] has been cut
 	batches []batch // in order
 }
@@ -28,24 +29,36 @@ type batch struct {
 
 func (o *outgoing) ready() bool { return len(o.batches) > 0 }
 
-// drop forgets the first n bytes.
-func (o *outgoing) drop(n int) {
-	if n == len(o.buf) {
+// batch is what the first batch consists of.
+func (o *outgoing) batch() []byte { return o.buf[o.taken:o.batches[0].end] }
+
+// rest is all that was not taken.
+func (o *outgoing) rest() []byte { return o.buf[o.taken:] }
+
+// take forgets the next n bytes. What follows is moved to the front only when that is the smaller part: a COPY that has waited
+// for its turn leaves here in many batches.
+func (o *outgoing) take(n int) {
+	o.taken += n
+	o.scanned = max(o.scanned, o.taken)
+	switch rest := len(o.buf) - o.taken; {
+	case rest == 0:
 		o.buf = recycle(o.buf)
-	} else {
-		o.buf = append(o.buf[:0], o.buf[n:]...)
+	case rest < o.taken:
+		o.buf = append(o.buf[:0], o.rest()...)
+	default:
+		return
 	}
-	o.scanned = max(0, o.scanned-n)
 	for i := range o.batches {
-		o.batches[i].end -= n
+		o.batches[i].end -= o.taken
 	}
+	o.taken, o.scanned = 0, o.scanned-o.taken
 }
 
 // dropBatch forgets the first batch.
 func (o *outgoing) dropBatch() {
-	end := o.batches[0].end
+	n := len(o.batch())
 	o.batches = append(o.batches[:0], o.batches[1:]...)
-	o.drop(end)
+	o.take(n)
 }
 
 func (o *outgoing) clear() { *o = outgoing{buf: o.buf[:0]} }
@@ -53,7 +66,7 @@ func (o *outgoing) clear() { *o = outgoing{buf: o.buf[:0]} }
 // scan cuts what c has sent into batches. Caller must hold mu.
 func (s *Session) scan(c *conn) {
 	o := &c.out
-	start := 0
+	start := o.taken
 	if n := len(o.batches); n > 0 {
 		start = o.batches[n-1].end
 	}

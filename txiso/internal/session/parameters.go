@@ -138,9 +138,10 @@ func (s *Session) wished(asked map[string]string) *wish {
 
 // queueWish makes the grant of c's wish its first exchange. It looks like a Sync.
 func (c *conn) queueWish() {
-	c.out.buf = slices.Insert(c.out.buf, 0, syncMessage...)
-	c.out.scanned = len(syncMessage)
-	c.out.batches = []batch{{end: len(syncMessage), first: 'S'}}
+	o := &c.out
+	o.buf = slices.Insert(o.buf, o.taken, syncMessage...)
+	o.scanned = o.taken + len(syncMessage)
+	o.batches = []batch{{end: o.scanned, first: 'S'}}
 }
 
 // grant asks the server for what c wishes.

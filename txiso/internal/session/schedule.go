@@ -98,7 +98,7 @@ func (s *Session) advance(c *conn) {
 			return // the COPY is in the rest of the Query
 		case s.owner == c && isCopy(b.first):
 			s.noteCopy(b.first)
-			s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
+			s.wbuf = append(s.wbuf, c.out.batch()...)
 			c.out.dropBatch()
 		case isCopy(b.first):
 			c.out.dropBatch() // the COPY has failed; a server ignores the rest of it, too
@@ -115,7 +115,7 @@ func (s *Session) advance(c *conn) {
 
 func (s *Session) translateBatch(c *conn) {
 	c.waitsSince = time.Time{}
-	msgs := c.out.buf[:c.out.batches[0].end]
+	msgs := c.out.batch()
 	if s.opts.Strict && !c.out.batches[0].begins {
 		s.noteStray(c, msgs)
 	}
@@ -126,7 +126,7 @@ func (s *Session) translateBatch(c *conn) {
 // answerUnsent answers c's next batch, whose turn will not come, with an error.
 func (s *Session) answerUnsent(c *conn, e *pgproto3.ErrorResponse) {
 	answer := encode(nil, e)
-	batch := c.out.buf[:c.out.batches[0].end]
+	batch := c.out.batch()
 	s.recordUnsent(c, batch, answer)
 	last := lastKind(batch)
 	c.turnedAway = last != 'S' && last != 'Q' && last != 'F'
@@ -417,7 +417,7 @@ func (s *Session) copyData(c *conn) {
 			s.awaitSync()
 		}
 		s.noteCopy(b.first)
-		s.wbuf = append(s.wbuf, c.out.buf[:b.end]...)
+		s.wbuf = append(s.wbuf, c.out.batch()...)
 	}
 	c.out.dropBatch()
 }

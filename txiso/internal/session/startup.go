@@ -105,7 +105,7 @@ func (s *Session) newConn(level *Nested) *conn {
 // handshake answers the messages that come ahead of the protocol proper. Caller must hold mu.
 func (s *Session) handshake(c *conn) {
 	for !c.started && !c.eof {
-		buf := c.out.buf
+		buf := c.out.rest()
 		if len(buf) < 8 {
 			return
 		}
@@ -121,7 +121,7 @@ func (s *Session) handshake(c *conn) {
 		if c.eof {
 			return
 		}
-		c.out.drop(size)
+		c.out.take(size)
 	}
 	if c.wish != nil {
 		c.queueWish()
