@@ -30,6 +30,7 @@ type conn struct {
 	eof           bool  // the conversation is over; what is in `in` may still be read
 	readDeadline  time.Time
 	writeDeadline time.Time
+	hurry         chan struct{} // wakes who waits for a write aside, see awaitWritten; nil if nobody ever has
 	wake          chan struct{} // not nil once a goroutine has waited here
 
 	wish     *wish             // what its startup message asks for, until that is granted

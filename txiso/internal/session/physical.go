@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net"
@@ -28,6 +29,12 @@ type physical struct {
 	deferred  deferredConstraints // as the tests find them
 	version   int                 // of the server, as 180004
 	canceller *pgconn.PgConn      // knows how to reach the server again; never used to read or write
+}
+
+// encrypted reports that the connection uses TLS.
+func (p *physical) encrypted() bool {
+	_, ok := p.Conn.(*tls.Conn)
+	return ok
 }
 
 // noTimeouts keeps settings of a role, a database or the server from ending a connection that waits in a transaction

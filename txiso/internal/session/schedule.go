@@ -238,11 +238,19 @@ func (s *Session) flushAside() {
 		s.flush(s.control.conn)
 		return
 	}
+	s.writeAside()
+}
+
+// writeAside writes on a goroutine of its own. Caller must hold mu.
+func (s *Session) writeAside() {
 	s.writing = true
+	written := make(chan struct{})
+	s.written = written
 	go func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.write(s.control.conn)
+		close(written)
 		s.wakeAll()
 	}()
 }
@@ -251,12 +259,38 @@ func (s *Session) flushAside() {
 // next, because half a message would make the connection useless for everybody. Caller must hold mu, which is given
 // up meanwhile.
 func (s *Session) flush(c *conn) {
-	if s.due() {
+	switch {
+	case !s.due():
+	case s.phys.encrypted():
+		s.writeAside()
+		s.awaitWritten(c)
+	default:
 		s.writing = true
 		s.write(c)
 		if len(s.waiting) > 0 {
 			s.wakeAll() // somebody may wait for the end of the writing only
 		}
+	}
+}
+
+// awaitWritten waits for the end of a write aside, as long as c has time. Caller must hold mu, which is given up meanwhile.
+func (s *Session) awaitWritten(c *conn) {
+	if c.hurry == nil {
+		c.hurry = make(chan struct{}, 1)
+	}
+	for s.writing && c.closed == nil && !past(c.writeDeadline) {
+		var expired <-chan time.Time
+		if !c.writeDeadline.IsZero() {
+			expired = time.After(time.Until(c.writeDeadline))
+		}
+		written := s.written
+		s.mu.Unlock()
+		select {
+		case <-written:
+		case <-c.hurry:
+		case <-expired:
+		}
+		s.mu.Lock()
 	}
 }
 
@@ -352,7 +386,13 @@ func (s *Session) interrupt(c *conn) {
 		}
 		s.readUntil(deadline)
 	}
-	if s.writing && s.owner == c {
+	switch {
+	case c.hurry != nil:
+		select {
+		case c.hurry <- struct{}{}:
+		default:
+		}
+	case s.writing && s.owner == c:
 		s.writeUntil(c.writeDeadline)
 	}
 }
@@ -366,7 +406,11 @@ func (s *Session) readUntil(deadline time.Time) {
 	}
 }
 
+// After a write that has timed out, crypto/tls writes nothing more: there a client's deadline ends its own wait only.
 func (s *Session) writeUntil(deadline time.Time) {
+	if s.phys.encrypted() {
+		return
+	}
 	if deadline != s.writeBy {
 		s.writeBy = deadline
 		_ = s.phys.SetWriteDeadline(deadline)
@@ -473,14 +517,14 @@ const cancelAgain = 250 * time.Millisecond
 // drain waits for the end of the exchange under way, after asking the server to cancel it. Caller must hold mu.
 func (s *Session) drain(within time.Duration) error {
 	c := s.control.conn
-	defer func() { c.readDeadline = time.Time{} }()
+	defer func() { c.readDeadline, c.writeDeadline = time.Time{}, time.Time{} }()
 	var end, again time.Time
 	for s.err == nil && s.busy() {
 		now := time.Now()
 		if end.IsZero() {
 			end = now.Add(within)
 		}
-		c.readDeadline = end
+		c.readDeadline, c.writeDeadline = end, end
 		for _, next := range []time.Time{again, s.reached} {
 			if next.After(now) && next.Before(c.readDeadline) {
 				c.readDeadline = next

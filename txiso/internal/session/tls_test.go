@@ -1,0 +1,147 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"io"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/txiso/txiso-go/txiso/internal/session"
+)
+
+// After a write that has timed out, crypto/tls writes nothing more ("After a Write has timed out, the TLS state is corrupt and
+// all future writes will return the same error"). A client's deadline in the middle of a COPY was such a time-out, and the
+// session tried again for ever.
+func TestADeadlineInAWriteOverTLS(t *testing.T) {
+	cfg, stalled := encrypted(t, database(t))
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	db := stdlib.OpenDB(*s.Config())
+	defer db.Close()
+	exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+	conn := connectTo(t, s).PgConn()
+	data := bytes.NewReader(bytes.Repeat([]byte("2\tmore than any socket takes\n"), 1<<20))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	stalled.Lock()
+	_, err = conn.CopyFrom(ctx, data, "COPY items (id, name) FROM STDIN")
+	stalled.Unlock()
+	if err == nil {
+		t.Error("the COPY has not ended with its context")
+	}
+	within, cancelNext := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancelNext()
+	var n int
+	if err := db.QueryRowContext(within, "SELECT count(*) FROM items").Scan(&n); err != nil || n != 1 {
+		t.Errorf("afterwards there are %d items: %v", n, err)
+	}
+	if findings, err := s.End(20 * time.Second); err != nil || findings != nil {
+		t.Errorf("%q: %v", findings, err)
+	}
+}
+
+// encrypted returns a configuration that reaches the same server over TLS. As long as somebody holds stalled, nothing that
+// clients send gets there.
+func encrypted(t *testing.T, cfg *pgx.ConnConfig) (over *pgx.ConnConfig, stalled *sync.Mutex) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := selfSigned(t)
+	stalled = new(sync.Mutex)
+	var relays sync.WaitGroup
+	network, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+	relays.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			relays.Go(func() {
+				defer client.Close()
+				server, err := net.Dial(network, address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer server.Close()
+				relay(client, server, certificate, stalled)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		relays.Wait()
+	})
+	over = cfg.Copy()
+	to := listener.Addr().(*net.TCPAddr)
+	over.Host, over.Port = to.IP.String(), uint16(to.Port)
+	over.TLSConfig = &tls.Config{InsecureSkipVerify: true}
+	over.Fallbacks = nil
+	return over, stalled
+}
+
+// relay is the network between a client and a server, and the end of the client's TLS.
+func relay(client, server net.Conn, certificate tls.Certificate, stalled *sync.Mutex) {
+	request := make([]byte, 8)
+	if _, err := io.ReadFull(client, request); err != nil {
+		return
+	}
+	if binary.BigEndian.Uint32(request[4:]) == 80877103 { // SSLRequest
+		if _, err := client.Write([]byte{'S'}); err != nil {
+			return
+		}
+		client = tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	} else if _, err := server.Write(request); err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(client, server)
+		client.Close()
+	}()
+	said := make([]byte, 16<<10)
+	for {
+		n, err := client.Read(said)
+		stalled.Lock()
+		_, failed := server.Write(said[:n])
+		stalled.Unlock()
+		if err != nil || failed != nil {
+			return
+		}
+	}
+}
+
+func selfSigned(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
