@@ -43,7 +43,7 @@ func (s *Session) forgetMeaning(c *conn) {
 // adopt makes the server have c's settings.
 func (s *Session) adopt(c *conn) {
 	set := &s.settings
-	if len(set.names) > 0 && !(s.tx.owner == c && s.tx.failed) {
+	if len(set.names) > 0 && !(s.tx.owner == c && s.tx.failed && !s.tx.unawares) {
 		if s.guard != guardRunning {
 			s.closeGuard() // so that a return to the next one leaves c's settings alone
 		}

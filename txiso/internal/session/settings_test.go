@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -428,5 +429,32 @@ func TestSettingsOutliveTheRollbackOfAnotherBehindAFailure(t *testing.T) {
 		do(t, a, "ROLLBACK")
 		expect(t, "work_mem", show(t, b, "work_mem"), "5MB")
 		expect(t, "that of the other", show(t, a, "work_mem"), "4MB")
+	})
+}
+
+// A transaction whose first statement was cancelled ahead of its turn was taken for one that has failed on the server, where nothing can
+// be set: its connection went on with another's settings.
+func TestSettingsOutliveATransactionThatTheServerHasNotSeen(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, b, "SET app.whose = 'b'")
+		do(t, a, "SET app.whose = 'a'")
+		do(t, b, "BEGIN")
+		var others sync.WaitGroup
+		others.Go(func() { do(t, a, "SELECT pg_sleep(0.5)") })
+		others.Go(func() {
+			time.Sleep(100 * time.Millisecond)
+			if err := b.PgConn().CancelRequest(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(50 * time.Millisecond)
+		fail(t, b, "57014", "SELECT 1")
+		others.Wait()
+		fail(t, b, "25P02", "SELECT 1")
+		do(t, b, "ROLLBACK")
+		expect(t, "the setting of b", show(t, b, "app.whose"), "b")
+		expect(t, "the setting of a", show(t, a, "app.whose"), "a")
 	})
 }
