@@ -72,8 +72,14 @@ func (g *gen) wholeTransaction() string {
 }
 
 // setting changes the session, or asks it.
+func (g *gen) role() string {
+	return pick(g,
+		"set role pg_read_all_data", "set role pg_signal_backend", "set local role pg_read_all_data", "set session authorization pg_read_all_data",
+		"set local session authorization pg_signal_backend", "reset role", "set role none", "reset session authorization", "select current_user, session_user")
+}
+
 func (g *gen) setting() string {
-	switch g.IntN(8) {
+	switch g.IntN(11) {
 	case 0:
 		return pick(g, "set ", "set session ", "set local ") + "datestyle = " + pick(g, "german", "iso")
 	case 1:
@@ -88,6 +94,10 @@ func (g *gen) setting() string {
 		return "declare " + pick(g, "c1", "c2") + " cursor " + pick(g, "", "with hold ") + "for select i from generate_series(1, 9) i"
 	case 6:
 		return "fetch " + pick(g, "1", "2", "all") + " from " + pick(g, "c1", "c2")
+	case 7, 8:
+		return g.role()
+	case 9:
+		return "deallocate " + pick(g, "w1", "w2", "all")
 	}
 	return "close " + pick(g, "c1", "all")
 }

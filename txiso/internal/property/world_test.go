@@ -52,7 +52,7 @@ func newPlain(t *testing.T) *plain {
 
 func (p *plain) open(ctx context.Context) error {
 	p.left(ctx, 0)
-	_, err := p.monitor.Exec(ctx, "set client_min_messages = error; drop schema public cascade; create schema public;"+schema)
+	_, err := p.monitor.Exec(ctx, "set client_min_messages = error; drop schema public cascade; create schema public; grant usage on schema public to public;"+schema)
 	return err
 }
 

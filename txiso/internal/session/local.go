@@ -38,7 +38,7 @@ func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 		s.tx.cursors = s.tx.cursors || !st.Hold && s.tx.owner == c
 	case sqltext.Set: // outlives the transaction, whatever was local before, unless it is taken back by a savepoint
 		for _, name := range l.names {
-			if st.All || name == lastsAs(st.Name) {
+			if st.All || name == lastsAs(st.Name) || name == "role" && lastsAs(st.Name) == sessionAuthorization {
 				s.aside("SELECT pg_catalog.set_config(" + l.keptAs(name) + ", '', true)")
 			}
 		}
@@ -63,8 +63,18 @@ type locals struct {
 	foreign bool // it is an exchange inside another connection's app transaction, which may have its own
 }
 
+// report tells that a parameter which the server reports is one of the settings, or follows one.
+func (l *locals) report(parameter string) bool {
+	return slices.ContainsFunc(l.names, func(name string) bool {
+		return name == parameter || isRole(name) && (parameter == "is_superuser" || isRole(parameter))
+	})
+}
+
 // keepLocal keeps a setting's value unless this transaction has. What a savepoint has taken back is to be kept again.
 func (s *Session) keepLocal(l *locals, name string) {
+	if name == sessionAuthorization { // which takes the role back
+		s.keepLocal(l, "role")
+	}
 	if len(l.names) == 0 {
 		s.locals++
 		l.mark, l.foreign = s.locals, s.ex.behind == foreignGuard
@@ -93,7 +103,7 @@ func (l *locals) restoreSQL(s *Session) []string {
 		restore := fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
 			"FROM pg_catalog.current_setting(%s, true) kept WHERE pg_catalog.starts_with(kept, %[2]s)", literal(name), l.begins(), l.keptAs(name))
 		switch {
-		case name == "session_authorization":
+		case name == sessionAuthorization:
 			sql = slices.Insert(sql, 0, restore)
 		case name == "role":
 			last = append(last, restore)

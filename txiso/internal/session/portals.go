@@ -222,6 +222,9 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 		return s.executeControl(c, name, p)
 	case p != nil && blockOnly(p.stmt.st) != "" && !s.inBlock(c):
 		s.emitBlockOnly(c, blockOnly(p.stmt.st))
+	case p != nil && !p.ran && s.deallocates(c, p.stmt.st):
+		p.ran = true
+		s.deallocate(c, p.stmt.st.Name)
 	default:
 		var before *appTx
 		if p != nil && !p.ran {

@@ -169,7 +169,7 @@ func (s *Session) parameter(m message) {
 	if s.steps.len() > 0 && (s.steps.first().quiet || s.steps.first().reset) {
 		return // by us, or by the end of the test before
 	}
-	if s.implicit() && slices.Contains(s.ex.locals.names, strings.ToLower(name)) {
+	if s.implicit() && s.ex.locals.report(strings.ToLower(name)) {
 		return // it has its old value again when the exchange is over
 	}
 	if changesMeaning(strings.ToLower(name)) { // by a function, for all we know

@@ -17,14 +17,14 @@ const (
 
 // takeRights are the statements that go ahead of one that needs rights, giveRights those that follow it.
 func (s *Session) takeRights() []string {
-	if !s.sets("session_authorization") {
+	if !s.sets(sessionAuthorization) {
 		return []string{takeRole}
 	}
 	return []string{takeRole, takeAuthorization, "RESET SESSION AUTHORIZATION"}
 }
 
 func (s *Session) giveRights() []string {
-	if !s.sets("session_authorization") {
+	if !s.sets(sessionAuthorization) {
 		return []string{giveRole}
 	}
 	return []string{giveAuthorization, giveRole} // the role last: the other takes it back
@@ -56,7 +56,7 @@ func (s *Session) sets(setting string) bool {
 }
 
 // hasRoles reports that a role other than the session's own may be in force.
-func (s *Session) hasRoles() bool { return s.sets("role") || s.sets("session_authorization") }
+func (s *Session) hasRoles() bool { return s.sets("role") || s.sets(sessionAuthorization) }
 
 // unhindered is a statement of the session's own that neither a statement_timeout nor a role of the test may keep from what it
 // does: outside a guard, what fails takes everything with it. The timeout of a statement begins with it, in a string of several, too.

@@ -126,7 +126,9 @@ func (set *settings) savepoint(sql string) {
 	}
 }
 
-func isRole(setting string) bool { return setting == "role" || setting == "session_authorization" }
+const sessionAuthorization = "session_authorization"
+
+func isRole(setting string) bool { return setting == "role" || setting == sessionAuthorization }
 
 // quoteSetting quotes the parts of a setting's name.
 func quoteSetting(name string) string {

@@ -403,6 +403,26 @@ func (s *Session) closeMessage(c *conn, m message) {
 	}
 }
 
+// deallocates reports that a statement of c deallocates one that c has prepared by the extended protocol.
+func (s *Session) deallocates(c *conn, st sqltext.Statement) bool {
+	return st.Kind == sqltext.Deallocate && !st.All && c.statements[st.Name] != nil && s.status(c) != 'E'
+}
+
+// deallocate answers a DEALLOCATE in the place of the server, which knows the statement by another name, or keeps it for the next
+// who wants it.
+func (s *Session) deallocate(c *conn, name string) {
+	had := c.statements[name]
+	delete(c.statements, name)
+	if b := had.backend; !b.lasting {
+		s.statements.due = append(s.statements.due, b)
+	}
+	s.emitComplete(c, "DEALLOCATE")
+	if s.ex.open && s.ex.bound { // an error may turn out to be ahead of it
+		answer := s.steps.last()
+		answer.conn, answer.name, answer.was = c, strings.Clone(name), had
+	}
+}
+
 // emitClosed answers a Close in the place of the server. st takes it back if an error turns out to be ahead of it.
 func (s *Session) emitClosed(c *conn, st step) {
 	closed := []byte{'3', 0, 0, 0, 4}

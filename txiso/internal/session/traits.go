@@ -52,7 +52,7 @@ func meaningOf(sql string) *meaning {
 	kind, single := sqltext.Simple(sql)
 	t := traitsOf(kind, sql)
 	m := &meaning{traits: t, state: stateOf(kind, t.writes, sql)}
-	if single && (mayControl(kind) || kind == sqltext.Declare || kind == sqltext.Lock) {
+	if single && (mayControl(kind) || kind == sqltext.Declare || kind == sqltext.Lock || kind == sqltext.Deallocate) {
 		sql = strings.Clone(sql) // the message goes, the statement stays
 		m.st = sqltext.Statements(nil, sql)[0]
 		m.text = m.st.Text(sql)

@@ -194,12 +194,8 @@ func (s *Session) querySpecial(c *conn, m message, kind sqltext.Kind, sql string
 	switch outside := s.status(c) == 'I'; {
 	case outside && blockOnly(st) != "":
 		s.emitBlockOnly(c, blockOnly(st))
-	case kind == sqltext.Deallocate && !st.All && c.statements[st.Name] != nil && s.status(c) != 'E':
-		if b := c.statements[st.Name].backend; !b.lasting {
-			s.statements.due = append(s.statements.due, b)
-		}
-		delete(c.statements, st.Name) // the server keeps what lasts for the next who wants it
-		s.emitComplete(c, "DEALLOCATE")
+	case s.deallocates(c, st):
+		s.deallocate(c, st.Name)
 	case outside && kind == sqltext.Discard && st.All:
 		s.discardAll(c)
 		return true
@@ -236,7 +232,7 @@ func (s *Session) discardAll(c *conn) {
 	s.ex.park = append(s.ex.park, s.settings.parked...)
 	s.names.prepared = false
 	s.ex.resets = true
-	s.ex.restarts = c.restartsOf([]sqltext.Statement{{Kind: sqltext.Set, Default: true, All: true}, {Kind: sqltext.Set, Default: true, Name: "session_authorization"}, {Kind: sqltext.Set, Default: true, Name: "role"}})
+	s.ex.restarts = c.restartsOf([]sqltext.Statement{{Kind: sqltext.Set, Default: true, All: true}, {Kind: sqltext.Set, Default: true, Name: sessionAuthorization}, {Kind: sqltext.Set, Default: true, Name: "role"}})
 	c.statements = nil
 }
 
