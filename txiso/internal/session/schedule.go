@@ -218,6 +218,9 @@ func (s *Session) pump(c *conn) (n int) {
 	s.mu.Lock()
 	s.reader = nil
 	s.rw += n
+	if n > 0 {
+		s.unconfirmed = 0
+	}
 	s.process()
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.fail(s.gone(err))
@@ -241,6 +244,9 @@ func (s *Session) flushAside() {
 	s.writeAside()
 }
 
+// surelyTaken is what a socket takes at once when the server has read all that went before.
+const surelyTaken = 8 << 10
+
 // writeAside writes on a goroutine of its own. Caller must hold mu.
 func (s *Session) writeAside() {
 	s.writing = true
@@ -261,7 +267,7 @@ func (s *Session) writeAside() {
 func (s *Session) flush(c *conn) {
 	switch {
 	case !s.due():
-	case s.phys.encrypted():
+	case s.phys.encrypted() && s.unconfirmed+len(s.wbuf) > surelyTaken:
 		s.writeAside()
 		s.awaitWritten(c)
 	default:
@@ -309,6 +315,7 @@ func (s *Session) write(c *conn) {
 		s.mu.Unlock()
 		n, err := s.phys.Write(buf)
 		s.mu.Lock()
+		s.unconfirmed += n
 		if err == nil {
 			s.spare = buf
 			continue

@@ -118,18 +118,19 @@ type Session struct {
 	strays  map[[2]string]bool // of Strict: pairs of places that have been told
 
 	// the wire
-	steps   steps
-	wbuf    []byte // not yet written
-	spare   []byte
-	writing bool
-	written chan struct{} // closed at the end of the last write aside
-	ahead   bool          // there are statements of the session's own in wbuf that the server will not answer by themselves
-	reached time.Time     // when it may be taken to have got over those that are written
-	rbuf    []byte
-	rr, rw  int       // rbuf[rr:rw] is read and not yet processed
-	readBy  time.Time // the read deadline that is set on phys
-	writeBy time.Time // the write deadline
-	passing int       // bytes of a message that is passed on piecemeal and still to come
+	steps       steps
+	wbuf        []byte // not yet written
+	spare       []byte
+	writing     bool
+	written     chan struct{} // closed at the end of the last write aside
+	unconfirmed int           // bytes written since the server has answered last: it may not have read them
+	ahead       bool          // there are statements of the session's own in wbuf that the server will not answer by themselves
+	reached     time.Time     // when it may be taken to have got over those that are written
+	rbuf        []byte
+	rr, rw      int       // rbuf[rr:rw] is read and not yet processed
+	readBy      time.Time // the read deadline that is set on phys
+	writeBy     time.Time // the write deadline
+	passing     int       // bytes of a message that is passed on piecemeal and still to come
 }
 
 // Open connects the physical connection described by cfg, whose database must be used by nobody else. ctx bounds the
