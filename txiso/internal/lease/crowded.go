@@ -79,7 +79,7 @@ func (p *Pool) crowdedError(duration string, err error) error {
 	p.mu.Lock()
 	leased, idle, prov := p.leased, len(p.idle), p.prov
 	p.mu.Unlock()
-	raise := "raise max_connections"
+	raise := "raise max_connections, or the role's connection limit"
 	if p.Embedded() {
 		raise = "let TXISO_DSN name a server with a larger max_connections"
 	}

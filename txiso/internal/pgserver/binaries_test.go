@@ -170,7 +170,7 @@ func TestServerGetsSmallerWhereMemoryIsScarce(t *testing.T) {
 	h := newHome(t)
 	config := h.config()
 	config.BinDir = fakeBinaries(t, filepath.Join(publicDir(t), "bin"), "17.1",
-		"case \"$*\" in *max_connections=300*) echo 'FATAL:  could not create semaphores: No space left on device' >&2; exit 1;; esac")
+		"case \"$*\" in *max_connections=1000*|*max_connections=300*) echo 'FATAL:  could not create semaphores: No space left on device' >&2; exit 1;; esac")
 	s, err := Start(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

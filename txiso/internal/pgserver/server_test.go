@@ -71,7 +71,7 @@ func TestServerIsForThrowawayData(t *testing.T) {
 	conn := connect(t, newHome(t).start())
 	for name, want := range map[string]string{
 		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0",
-		"listen_addresses": "", "restart_after_crash": "off", "autovacuum": "on", "max_connections": "300", "server_encoding": "UTF8",
+		"listen_addresses": "", "restart_after_crash": "off", "autovacuum": "on", "max_connections": "1000", "server_encoding": "UTF8",
 		"TimeZone": "UTC", "lc_messages": "C", "default_transaction_isolation": "read committed", "log_min_messages": "log",
 	} {
 		if got := query[string](t, conn, "SELECT current_setting($1)", name); got != want {

@@ -153,6 +153,8 @@ func advice(err error) string {
 		return "; use a role that may create databases and owns those that start with txiso_"
 	case sqlState(err) == objectInUse:
 		return "; disconnect the other users of that database"
+	case sqlState(err) == diskFull && strings.Contains(err.Error(), "shared memory segment"):
+		return "; give the server's container more shared memory (docker run --shm-size=1g), or let it do without: dynamic_shared_memory_type=mmap"
 	case sqlState(err) == diskFull:
 		return "; make room on the server's disk: txiso clean drops what is kept and stale"
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
