@@ -166,6 +166,29 @@ func TestASettingMadeByAFunctionOutlivesItsTransaction(t *testing.T) {
 	})
 }
 
+// The session deallocates what a statement of the test has prepared, or a DO block. It does not see into functions of the schema.
+func TestWhatAFunctionHasPreparedOutlivesItsTest(t *testing.T) {
+	cfg := database(t)
+	run(t, cfg, "CREATE FUNCTION prepares() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'PREPARE taken AS SELECT 1'; END $$")
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for _, test := range []struct{ statement, next string }{
+		{"PREPARE taken AS SELECT 1", "no error"},
+		{"DO $$ BEGIN EXECUTE 'PREPARE taken AS SELECT 1'; END $$", "no error"},
+		{"SELECT prepares()", "42P05"},
+		{"CREATE TABLE changes_the_schema ()", "no error"},
+	} {
+		clean(t, s, func(db *sql.DB) { exec(t, db, test.statement) })
+		clean(t, s, func(db *sql.DB) {
+			_, err := db.Exec("PREPARE taken AS SELECT 1")
+			expect(t, "the test behind "+test.statement, code(err), test.next)
+		})
+	}
+}
+
 // The server would end the connection of the whole test.
 func TestTimeoutsOfIdleSessionsEndNothing(t *testing.T) {
 	s := open(t, session.Options{})
