@@ -150,7 +150,7 @@ func (s *Session) grant(c *conn) {
 	s.ready(c)
 	s.ex.granting = true
 	names := slices.Sorted(maps.Keys(c.wish.asked))
-	sql := (&conn{startup: c.wish.asked}).settingsSQL(names)
+	sql := (&conn{startup: c.wish.asked}).settingsSQL(names, inAnyCase)
 	c.wish.lasting = make(map[string]string, len(names))
 	for _, name := range names {
 		c.wish.lasting[lastsAs(name)] = c.wish.asked[name]

@@ -48,7 +48,7 @@ func (s *Session) adopt(c *conn) {
 			s.closeGuard() // so that a return to the next one leaves c's settings alone
 		}
 		s.keepSettings()
-		s.internalQuery(c.settingsSQL(set.names))
+		s.internalQuery(c.settingsSQL(set.names, ifThere))
 	}
 	set.of = c
 }
@@ -78,8 +78,8 @@ func (s *Session) keepSettings() {
 }
 
 // settingsSQL gives settings c's values. Roles are taken last, because other settings may need the rights of the session's
-// own, which alone may take any; the session's ahead of the other, because it takes that back.
-func (c *conn) settingsSQL(names []string) string {
+// own, which alone may take any; the session's ahead of the other, because it takes that back. take is how.
+func (c *conn) settingsSQL(names []string, take func(set, role string) string) string {
 	var sql strings.Builder
 	var session, role string
 	if slices.ContainsFunc(names, isRole) {
@@ -90,9 +90,9 @@ func (c *conn) settingsSQL(names []string) string {
 		switch set := "SELECT pg_catalog.set_config(" + literal(name) + "," + literal(value) + ",false);"; {
 		case isRole(name) && !ok:
 		case name == "role":
-			role = set
+			role = take(set, value)
 		case isRole(name):
-			session = set
+			session = take(set, value)
 		case ok:
 			sql.WriteString(set)
 		case slices.Contains(c.s.settings.doubtful, name):
@@ -102,6 +102,14 @@ func (c *conn) settingsSQL(names []string) string {
 		}
 	}
 	return sql.String() + session + role
+}
+
+// inAnyCase takes a role, or fails.
+func inAnyCase(set, _ string) string { return set }
+
+// ifThere takes a role again unless another connection has dropped it: DROP ROLE asks nobody who is in it.
+func ifThere(set, role string) string {
+	return strings.TrimSuffix(set, ";") + " WHERE " + literal(role) + " = 'none' OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " + literal(role) + ");"
 }
 
 // setting is what c has set: since it is there, or with its startup message.

@@ -189,6 +189,25 @@ func TestWhatAFunctionHasPreparedOutlivesItsTest(t *testing.T) {
 	}
 }
 
+// DROP ROLE asks nobody who is in it. Who was could not be given the role back when he spoke again, and the session was lost.
+func TestARoleThatAnotherConnectionHasDropped(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(*sql.DB) {
+		a, b := two(t, s)
+		do(t, a, "CREATE ROLE txiso_test_passing")
+		do(t, b, "SET ROLE txiso_test_passing", "SELECT 1")
+		do(t, a, "DROP ROLE txiso_test_passing")
+		do(t, b, "SELECT 1", "RESET ROLE")
+		expect(t, "role", show(t, b, "role"), "none")
+		do(t, a, "CREATE ROLE txiso_test_passing")
+		do(t, b, "SET SESSION AUTHORIZATION txiso_test_passing", "SELECT 1")
+		do(t, a, "DROP ROLE txiso_test_passing")
+		do(t, b, "RESET SESSION AUTHORIZATION", "SELECT 1")
+		_, err := connectWith(t, s, "role=txiso_test_passing")
+		expect(t, "a connection that asks for it", code(err), "22023")
+	})
+}
+
 // The server would end the connection of the whole test.
 func TestTimeoutsOfIdleSessionsEndNothing(t *testing.T) {
 	s := open(t, session.Options{})
