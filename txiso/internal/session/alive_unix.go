@@ -3,6 +3,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"net"
 	"runtime"
 	"syscall"
@@ -19,8 +20,12 @@ func (p *physical) look() bool {
 
 // peekUpTo looks up to n times, and lets other goroutines run meanwhile.
 func (p *physical) peekUpTo(n int) (data, ended bool) {
-	sc, ok := p.Conn.(syscall.Conn)
-	if !ok { // TLS
+	conn := p.Conn
+	if over, ok := conn.(*tls.Conn); ok {
+		conn = over.NetConn()
+	}
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
 		return false, false
 	}
 	raw, err := sc.SyscallConn()

@@ -276,6 +276,9 @@ func (s *Session) hangUp(within time.Duration, level *Nested) error {
 	return s.drain(within)
 }
 
+// aliveTimeout bounds the reading of what has arrived: over TLS it may be nothing for us.
+const aliveTimeout = 10 * time.Millisecond
+
 // Alive reports whether the physical connection is still there, as far as that can be told without a round trip: it
 // handles what the server has sent since the last lease, such as the word that it shuts down.
 func (s *Session) Alive() bool {
@@ -289,7 +292,11 @@ func (s *Session) Alive() bool {
 		if !data {
 			break
 		}
-		s.pump(s.control.conn)
+		s.control.conn.readDeadline = time.Now().Add(aliveTimeout)
+		if s.pump(s.control.conn) == 0 { // something of TLS
+			break
+		}
 	}
+	s.control.conn.readDeadline = time.Time{}
 	return s.err == nil
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/binary"
 	"io"
 	"math/big"
@@ -57,6 +58,29 @@ func TestADeadlineInAWriteOverTLS(t *testing.T) {
 	}
 	if findings, err := s.End(20 * time.Second); err != nil || findings != nil {
 		t.Errorf("%q: %v", findings, err)
+	}
+}
+
+// A session whose connection had ended while it waited for a test was handed out, if the connection used TLS.
+func TestASessionOverTLSThatHasEnded(t *testing.T) {
+	cfg := database(t)
+	over, _ := encrypted(t, cfg)
+	s, err := session.Open(t.Context(), over, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for range 2 {
+		clean(t, s, func(db *sql.DB) { exec(t, db, "INSERT INTO items VALUES (1, 'one')") })
+		if !s.Alive() {
+			t.Fatalf("it is not alive: %v", s.Err())
+		}
+	}
+	run(t, cfg, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	for deadline := time.Now().Add(20 * time.Second); s.Alive(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is taken for alive")
+		}
 	}
 }
 
