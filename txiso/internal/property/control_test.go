@@ -71,14 +71,28 @@ func (g *gen) wholeTransaction() string {
 	return g.beginText() + ";" + inner + ";" + pick(g, "commit", "rollback")
 }
 
-// setting changes the session, or asks it.
+// role changes whose rights the session has, or asks whose.
 func (g *gen) role() string {
 	return pick(g,
 		"set role pg_read_all_data", "set role pg_signal_backend", "set local role pg_read_all_data", "set session authorization pg_read_all_data",
 		"set local session authorization pg_signal_backend", "reset role", "set role none", "reset session authorization", "select current_user, session_user")
 }
 
+// own is something that only the connection has which has made it: on several the limits say what differs.
+func (g *gen) own() string {
+	return pick(g,
+		"prepare q1 (int) as select id, name from items where id >= $1 order by id", "execute q1 (1)", "execute q1 (3)", "deallocate q1",
+		"prepare q2 as insert into parents values (40) returning id", "execute q2", "select name, from_sql from pg_prepared_statements where name like 'q_' order by 1",
+		"create temp table tt (a int)", "create temporary table tt on commit drop as select 1 as a", "create temp table tt (a int) on commit delete rows",
+		"insert into tt values (1), (2)", "select count(*) from tt", "select * from tt order by 1", "drop table tt", "drop table if exists tt", "truncate tt",
+		"create temp view tv as select count(*) from items", "select * from tv", "discard temp", "truncate items cascade")
+}
+
+// setting changes the session, or asks it.
 func (g *gen) setting() string {
+	if g.conns == 1 && g.IntN(3) == 0 {
+		return g.own()
+	}
 	switch g.IntN(11) {
 	case 0:
 		return pick(g, "set ", "set session ", "set local ") + "datestyle = " + pick(g, "german", "iso")
