@@ -13,6 +13,14 @@ import (
 // tests do not each wait for the same time-out.
 const rememberFailure = 10 * time.Second
 
+// soon is how long it may take to find out that there is no server for everybody to do so.
+const soon = time.Second
+
+// remembered is a failure of a test before. It says nothing about the server of this moment.
+type remembered struct{ error }
+
+func (r remembered) Unwrap() error { return r.error }
+
 // SQLSTATEs, PostgreSQL manual, appendix A.
 const (
 	tooManyConnections = "53300"
@@ -52,7 +60,10 @@ func (p *Pool) works() bool {
 }
 
 // starts tells that an external server is on its way up. An embedded one has been waited for.
-func (p *Pool) starts(err error) bool { return !p.Embedded() && sqlState(err) == cannotConnectNow }
+func (p *Pool) starts(err error) bool {
+	var old remembered
+	return !p.Embedded() && sqlState(err) == cannotConnectNow && !errors.As(err, &old)
+}
 
 // gone tells that the server is not there, or was not for a moment.
 func gone(err error) bool { return errors.Is(err, provision.ErrLost) || unreachable(err) }

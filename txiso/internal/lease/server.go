@@ -59,13 +59,14 @@ func (p *Pool) provisioner(ctx context.Context, logf func(string, ...any)) (*pro
 	if prov != nil || err != nil {
 		return prov, err
 	}
+	began := time.Now()
 	err = p.whenCrowded(ctx, func() error {
 		prov, err = p.openProvisioner(ctx, logf)
 		return err
 	})
 	switch {
 	case err == nil:
-	case provision.Ended(ctx) || p.starts(err):
+	case provision.Ended(ctx), gone(err) && time.Since(began) < soon: // it may be there for the next test
 		return nil, err
 	default:
 		return nil, p.fail(err)
@@ -84,7 +85,7 @@ func (p *Pool) opened() (*provision.Provisioner, error) {
 	case p.closed:
 		return nil, ErrClosed
 	case p.failure != nil && time.Since(p.failedAt) < rememberFailure:
-		return nil, p.failure
+		return nil, remembered{p.failure}
 	}
 	return p.prov, nil
 }

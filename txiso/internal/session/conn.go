@@ -47,6 +47,7 @@ type conn struct {
 	temporary  bool               // it has created something temporary, by the look of it
 	prepared   []string           // statements it has prepared by SQL's PREPARE
 	zombie     bool               // its failed app transaction has been undone already, see transaction.go
+	roleless   bool               // the test was told that its role is gone
 	chained    sqltext.Mode       // what that has left for AND CHAIN
 	waitsSince time.Time          // when its BEGIN began to wait
 	site       *site              // who sent the BEGIN that is next

@@ -96,15 +96,16 @@ func (l *locals) keptAs(setting string) string {
 // begins is what a value begins with that is kept for this transaction.
 func (l *locals) begins() string { return fmt.Sprintf("'%d='", l.mark) }
 
-// restoreSQL gives the settings the values back that were kept.
+// restoreSQL gives the settings the values back that were kept. It is one string, because the server reports at the end of one what
+// has changed (manual 55.2.7): no role is reported that is only passed by.
 func (l *locals) restoreSQL(s *Session) []string {
 	var sql, last []string
 	for _, name := range l.names {
 		restore := fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
 			"FROM pg_catalog.current_setting(%s, true) kept WHERE pg_catalog.starts_with(kept, %[2]s)", literal(name), l.begins(), l.keptAs(name))
 		switch {
-		case name == sessionAuthorization:
-			sql = slices.Insert(sql, 0, restore)
+		case name == sessionAuthorization: // which takes the role back, that may have been set for longer
+			sql = slices.Insert(sql, 0, takeRole, restore, giveRole)
 		case name == "role":
 			last = append(last, restore)
 		case s.hasRoles(): // a commit asks for no rights
@@ -113,7 +114,10 @@ func (l *locals) restoreSQL(s *Session) []string {
 			sql = append(sql, restore)
 		}
 	}
-	return append(sql, last...)
+	if sql = append(sql, last...); len(sql) > 0 {
+		sql = []string{strings.Join(sql, ";")}
+	}
+	return sql
 }
 
 // closeCursors closes what DECLARE or a function has opened without HOLD and nothing has closed since.

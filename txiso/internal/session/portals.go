@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/txiso/txiso-go/txiso/internal/sqltext"
 )
 
 // Portals belong to a connection and end with its transaction (manual 55.2.3). The server has them in the outer transaction, so
@@ -222,7 +224,9 @@ func (s *Session) execute(c *conn, m message) (paused bool) {
 		return s.executeControl(c, name, p)
 	case p != nil && blockOnly(p.stmt.st) != "" && !s.inBlock(c):
 		s.emitBlockOnly(c, blockOnly(p.stmt.st))
-	case p != nil && !p.ran && s.deallocates(c, p.stmt.st):
+	case p != nil && p.stmt.st.Kind == sqltext.Deallocate && p.ran:
+		s.emitRan(c, name)
+	case p != nil && s.deallocates(c, p.stmt.st):
 		p.ran = true
 		s.deallocate(c, p.stmt.st.Name)
 	default:
@@ -257,7 +261,7 @@ const pipelinesAreBlocks = 18_00_00
 // executeControl executes transaction control. The server's answers so far decide what it does.
 func (s *Session) executeControl(c *conn, name []byte, p *portal) (paused bool) {
 	if p.ran {
-		s.emitError(c, pgError("55000", fmt.Sprintf("portal \"%s\" cannot be run", name)))
+		s.emitRan(c, name)
 		return false
 	}
 	p.ran = true
@@ -268,6 +272,11 @@ func (s *Session) executeControl(c *conn, name []byte, p *portal) (paused bool) 
 		return true
 	}
 	return s.transact(c, p.stmt.st, p.stmt.text)
+}
+
+// emitRan refuses to run a portal a second time.
+func (s *Session) emitRan(c *conn, name []byte) {
+	s.emitError(c, pgError("55000", fmt.Sprintf("portal \"%s\" cannot be run", name)))
 }
 
 func (s *Session) emitBlockOnly(c *conn, what string) {

@@ -294,9 +294,16 @@ func (s *Session) noteTag(tag string) {
 	}
 }
 
-// prepareAgain notes what is prepared behind a DEALLOCATE ALL of the same pipeline.
+// prepareAgain notes what is prepared, and closed again, behind a DEALLOCATE ALL of the same pipeline.
 func (s *Session) prepareAgain() {
 	for _, st := range s.steps.queue[s.steps.head:] {
+		if st.was != nil && st.name != "" {
+			delete(st.conn.statements, st.name)
+			if b := st.was.backend; !b.lasting && s.statements.names[b.name] == b {
+				delete(s.statements.names, b.name)
+			}
+			continue
+		}
 		if st.backend == nil || st.kind != 'P' && st.kind != 0 {
 			continue
 		}

@@ -218,10 +218,10 @@ func (s *Session) pump(c *conn) (n int) {
 	s.mu.Lock()
 	s.reader = nil
 	s.rw += n
-	if n > 0 {
+	s.process()
+	if s.steps.len() == 0 { // a server that only sends rows may have read nothing since
 		s.unconfirmed = 0
 	}
-	s.process()
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.fail(s.gone(err))
 	}
@@ -237,7 +237,7 @@ const largeWrite = 32 << 10
 
 // flushAside is flush for a goroutine that is about to read: the write deadline of its connection may be that of a write long ago.
 func (s *Session) flushAside() {
-	if len(s.wbuf) < largeWrite {
+	if len(s.wbuf) < largeWrite && !s.mayBlock() {
 		s.flush(s.control.conn)
 		return
 	}
@@ -247,11 +247,15 @@ func (s *Session) flushAside() {
 // surelyTaken is what a socket takes at once when the server has read all that went before.
 const surelyTaken = 8 << 10
 
-// writeAside writes on a goroutine of its own. Caller must hold mu.
-func (s *Session) writeAside() {
+// mayBlock reports that a write may block that no deadline would end.
+func (s *Session) mayBlock() bool {
+	return s.phys.encrypted() && s.unconfirmed+len(s.wbuf) > surelyTaken
+}
+
+// writeAside writes on a goroutine of its own, and returns what is closed at the end of that. Caller must hold mu.
+func (s *Session) writeAside() (written chan struct{}) {
 	s.writing = true
-	written := make(chan struct{})
-	s.written = written
+	written = make(chan struct{})
 	go func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -259,6 +263,7 @@ func (s *Session) writeAside() {
 		close(written)
 		s.wakeAll()
 	}()
+	return written
 }
 
 // flush writes what is due to the server; c's write deadline bounds it, and what it leaves is written by whoever comes
@@ -267,9 +272,8 @@ func (s *Session) writeAside() {
 func (s *Session) flush(c *conn) {
 	switch {
 	case !s.due():
-	case s.phys.encrypted() && s.unconfirmed+len(s.wbuf) > surelyTaken:
-		s.writeAside()
-		s.awaitWritten(c)
+	case s.mayBlock():
+		s.awaitWritten(c, s.writeAside())
 	default:
 		s.writing = true
 		s.write(c)
@@ -280,19 +284,19 @@ func (s *Session) flush(c *conn) {
 }
 
 // awaitWritten waits for the end of a write aside, as long as c has time. Caller must hold mu, which is given up meanwhile.
-func (s *Session) awaitWritten(c *conn) {
+func (s *Session) awaitWritten(c *conn, written <-chan struct{}) {
 	if c.hurry == nil {
 		c.hurry = make(chan struct{}, 1)
 	}
-	for s.writing && c.closed == nil && !past(c.writeDeadline) {
+	for over := false; !over && c.closed == nil && !past(c.writeDeadline); {
 		var expired <-chan time.Time
 		if !c.writeDeadline.IsZero() {
 			expired = time.After(time.Until(c.writeDeadline))
 		}
-		written := s.written
 		s.mu.Unlock()
 		select {
 		case <-written:
+			over = true
 		case <-c.hurry:
 		case <-expired:
 		}

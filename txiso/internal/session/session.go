@@ -122,10 +122,9 @@ type Session struct {
 	wbuf        []byte // not yet written
 	spare       []byte
 	writing     bool
-	written     chan struct{} // closed at the end of the last write aside
-	unconfirmed int           // bytes written since the server has answered last: it may not have read them
-	ahead       bool          // there are statements of the session's own in wbuf that the server will not answer by themselves
-	reached     time.Time     // when it may be taken to have got over those that are written
+	unconfirmed int       // bytes written since the server had answered everything: it may not have read them
+	ahead       bool      // there are statements of the session's own in wbuf that the server will not answer by themselves
+	reached     time.Time // when it may be taken to have got over those that are written
 	rbuf        []byte
 	rr, rw      int       // rbuf[rr:rw] is read and not yet processed
 	readBy      time.Time // the read deadline that is set on phys

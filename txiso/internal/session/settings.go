@@ -49,6 +49,12 @@ func (s *Session) adopt(c *conn) {
 		}
 		s.keepSettings()
 		s.internalQuery(c.settingsSQL(set.names, ifThere))
+		s.steps.last().rows = func(row []byte) {
+			if string(row) == roleGone && !c.roleless {
+				c.roleless = true
+				s.lose("%s", lostRole)
+			}
+		}
 	}
 	set.of = c
 }
@@ -107,10 +113,17 @@ func (c *conn) settingsSQL(names []string, take func(set, role string) string) s
 // inAnyCase takes a role, or fails.
 func inAnyCase(set, _ string) string { return set }
 
-// ifThere takes a role again unless another connection has dropped it: DROP ROLE asks nobody who is in it.
+// ifThere takes a role again unless another connection has dropped it, or says that it is gone.
 func ifThere(set, role string) string {
-	return strings.TrimSuffix(set, ";") + " WHERE " + literal(role) + " = 'none' OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " + literal(role) + ");"
+	there := "(" + literal(role) + " = 'none' OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " + literal(role) + "))"
+	return strings.TrimSuffix(set, ";") + " WHERE " + there + ";SELECT '" + roleGone + "' WHERE NOT " + there + ";"
 }
+
+const (
+	roleGone = "txiso: gone"
+	lostRole = "txiso: another connection of the test dropped or renamed a role that a connection was in (PostgreSQL's DROP ROLE asks nobody), and what " +
+		"that one ran afterwards ran as the session's own role: let it RESET ROLE first, or give this test a database of its own: Clone"
+)
 
 // setting is what c has set: since it is there, or with its startup message.
 func (c *conn) setting(name string) (value string, ok bool) {

@@ -412,15 +412,22 @@ func (s *Session) deallocates(c *conn, st sqltext.Statement) bool {
 // who wants it.
 func (s *Session) deallocate(c *conn, name string) {
 	had := c.statements[name]
+	b := had.backend
 	delete(c.statements, name)
-	if b := had.backend; !b.lasting {
+	switch {
+	case !s.ex.open && !b.lasting:
 		s.statements.due = append(s.statements.due, b)
+	case !s.ex.open:
+	case !b.lasting && s.statements.names[b.name] == b: // what follows in the pipeline must not find it
+		delete(s.statements.names, b.name)
+		s.ready(c)
+		s.bind()
+		s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
+		s.push(step{kind: 'C', drop: true, conn: c, name: strings.Clone(name), was: had})
+	case s.ex.bound: // an error may turn out to be ahead of it
+		s.push(step{conn: c, name: strings.Clone(name), was: had})
 	}
 	s.emitComplete(c, "DEALLOCATE")
-	if s.ex.open && s.ex.bound { // an error may turn out to be ahead of it
-		answer := s.steps.last()
-		answer.conn, answer.name, answer.was = c, strings.Clone(name), had
-	}
 }
 
 // emitClosed answers a Close in the place of the server. st takes it back if an error turns out to be ahead of it.
