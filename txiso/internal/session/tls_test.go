@@ -13,12 +13,14 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/txiso/txiso-go/txiso/internal/session"
@@ -59,6 +61,64 @@ func TestADeadlineInAWriteOverTLS(t *testing.T) {
 	if findings, err := s.End(20 * time.Second); err != nil || findings != nil {
 		t.Errorf("%q: %v", findings, err)
 	}
+}
+
+// A server that sends rows was taken for one that has read everything, so that the next write could block although its client
+// had a deadline.
+func TestADeadlineInAWriteOverTLSWhileRowsArrive(t *testing.T) {
+	cfg, stalled := encrypted(t, database(t))
+	s, err := session.Open(t.Context(), cfg, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hijacked, err := connectTo(t, s).PgConn().Hijack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := hijacked.Conn
+	rows := hijacked.Frontend
+	rows.SendParse(&pgproto3.Parse{Query: "SELECT pg_sleep(0.001), repeat('x', 9000) FROM generate_series(1, 20000)"})
+	rows.SendBind(&pgproto3.Bind{})
+	rows.SendExecute(&pgproto3.Execute{})
+	rows.Send(&pgproto3.Flush{})
+	if err := rows.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var more []byte
+	for _, m := range []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "SELECT 1 --" + strings.Repeat("-", 7000)}, &pgproto3.Flush{}} {
+		if more, err = m.Encode(more); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := rows.Receive(); err != nil { // the server is at it
+		t.Fatal(err)
+	}
+	stalled.Lock()
+	defer stalled.Unlock()
+	written := make(chan error, 1)
+	go func() {
+		answers := make([]byte, 64<<10)
+		for range 16 << 20 / len(more) {
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			_, _ = conn.Read(answers)
+			_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			if _, err := conn.Write(more); err != nil {
+				written <- err
+				return
+			}
+		}
+		written <- nil
+	}()
+	select {
+	case <-written: // whatever could be written
+	case <-time.After(60 * time.Second):
+		t.Error("a write has not ended at its deadline")
+	}
+	conn.Close()
 }
 
 // A session whose connection had ended while it waited for a test was handed out, if the connection used TLS.
@@ -143,6 +203,7 @@ func relay(client, server net.Conn, certificate tls.Certificate, stalled *sync.M
 	go func() {
 		_, _ = io.Copy(client, server)
 		client.Close()
+		server.Close()
 	}()
 	said := make([]byte, 16<<10)
 	for {
