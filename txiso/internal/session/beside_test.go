@@ -108,11 +108,7 @@ func TestDDLInFunctionsEndsWithItsTest(t *testing.T) {
 		CREATE FUNCTION calls() RETURNS text LANGUAGE plpgsql AS 'DECLARE i items.id%TYPE; BEGIN PERFORM widen(); RETURN i; END';
 		CREATE FUNCTION widens() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM widen(); RETURN NULL; END';
 		CREATE TRIGGER widens AFTER INSERT ON parents EXECUTE FUNCTION widens();`)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	columns := func(db *sql.DB) int {
 		rows, err := db.Query("SELECT * FROM items")
 		if err != nil {
@@ -534,11 +530,7 @@ func TestNoticesComeOnce(t *testing.T) {
 func TestAFunctionsSettingsMeanNothingToTheNextTest(t *testing.T) {
 	cfg := database(t)
 	run(t, cfg, "CREATE FUNCTION move(zone text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('time' || 'zone', zone, false) $$")
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	for _, zone := range []string{"Asia/Tokyo", "UTC"} {
 		clean(t, s, func(*sql.DB) {
 			a, _ := two(t, s)
@@ -562,11 +554,7 @@ func TestConstraintsOfBothKindsUnderARole(t *testing.T) {
 		CONSTRAINT same FOREIGN KEY (other) REFERENCES hidden.a DEFERRABLE INITIALLY DEFERRED, CONSTRAINT at_once UNIQUE (other) DEFERRABLE)`)
 	run(t, cfg, "CREATE TABLE hidden.b (other int, CONSTRAINT same FOREIGN KEY (other) REFERENCES hidden.a)")
 	run(t, cfg, "GRANT ALL ON items TO pg_monitor")
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	clean(t, s, func(db *sql.DB) {
 		a, _ := two(t, s)
 		do(t, a, "INSERT INTO items VALUES (1, 'one')", "BEGIN", "SET LOCAL ROLE pg_monitor", "INSERT INTO items VALUES (2, 'two')", "COMMIT",

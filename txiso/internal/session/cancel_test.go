@@ -66,11 +66,7 @@ const alter = "ALTER TABLE items ALTER id SET STATISTICS 10; "
 // check. The end of the test cancelled that, and the session was lost: "a statement of the session's own failed".
 func TestTheEndOfATestCancelsAStatementThatIsBeingCommitted(t *testing.T) {
 	cfg := database(t)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	unblock := blockLists(t, cfg)
 	clean(t, s, func(*sql.DB) {
 		w := dial(t, s)
@@ -90,11 +86,7 @@ func TestTheEndOfATestCancelsAStatementThatIsBeingCommitted(t *testing.T) {
 // The same by a CancelRequest: the client is told, and its statement is undone, as one that is cancelled in its commit.
 func TestAStatementThatIsBeingCommittedCanBeCancelled(t *testing.T) {
 	cfg := database(t)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	clean(t, s, func(db *sql.DB) {
 		unblock := blockLists(t, cfg)
 		conn, err := pgconn.ConnectConfig(t.Context(), &s.Config().Config)
@@ -124,11 +116,7 @@ func TestADeferredTriggerEndsWithItsContextOrItsTest(t *testing.T) {
 	cfg := database(t)
 	run(t, cfg, `CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
 CREATE CONSTRAINT TRIGGER dozes AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION doze()`)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	for range 3 {
 		clean(t, s, func(db *sql.DB) {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -37,11 +37,7 @@ func TestReadsShareAGuard(t *testing.T) {
 		conn, err := dial(ctx, network, address)
 		return counted{conn, &savepoints}, err
 	}
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	for range 2 {
 		clean(t, s, func(db *sql.DB) {
 			before := savepoints.Load()
@@ -70,11 +66,7 @@ func TestTheFirstGuardIsAsGoodAsTheOthers(t *testing.T) {
 	const again = "INSERT INTO items VALUES (2, 'two')"
 	cfg := database(t)
 	run(t, cfg, `CREATE FUNCTION forbid() RETURNS text LANGUAGE sql AS $$ SELECT set_config('transaction_read_only', 'on', true) $$`)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	plain, err := pgx.ConnectConfig(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

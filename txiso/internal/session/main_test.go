@@ -60,7 +60,12 @@ func run(tb testing.TB, cfg *pgx.ConnConfig, sql string) {
 
 func open(tb testing.TB, opts session.Options) *session.Session {
 	tb.Helper()
-	s, err := session.Open(tb.Context(), database(tb), opts)
+	return openOn(tb, database(tb), opts)
+}
+
+func openOn(tb testing.TB, cfg *pgx.ConnConfig, opts session.Options) *session.Session {
+	tb.Helper()
+	s, err := session.Open(tb.Context(), cfg, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}

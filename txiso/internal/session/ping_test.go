@@ -45,11 +45,7 @@ func TestAConnectionThatLivesIsNotPinged(t *testing.T) {
 
 func TestAConnectionThatIsNotPingedTellsThatTheServerHasGone(t *testing.T) {
 	cfg := database(t)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +53,7 @@ func TestAConnectionThatIsNotPingedTellsThatTheServerHasGone(t *testing.T) {
 	defer db.Close()
 	pid := value(t, db, "SELECT pg_backend_pid()")
 	run(t, cfg, fmt.Sprintf("SELECT pg_terminate_backend(%s, 10000)", pid))
-	_, err = db.Exec("INSERT INTO items VALUES (1)")
+	_, err := db.Exec("INSERT INTO items VALUES (1)")
 	if pe, ok := errors.AsType[*pgconn.PgError](err); !ok || pe.Code != "57P01" {
 		t.Errorf("error %v, want the server's that it was told to go away (57P01)", err)
 	}

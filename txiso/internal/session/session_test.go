@@ -453,11 +453,7 @@ func TestASchemaChangedInATestLeavesNoStalePlan(t *testing.T) {
 
 func TestALostServerIsNamed(t *testing.T) {
 	cfg := database(t)
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

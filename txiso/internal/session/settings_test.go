@@ -170,11 +170,7 @@ func TestASettingMadeByAFunctionOutlivesItsTransaction(t *testing.T) {
 func TestWhatAFunctionHasPreparedOutlivesItsTest(t *testing.T) {
 	cfg := database(t)
 	run(t, cfg, "CREATE FUNCTION prepares() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'PREPARE taken AS SELECT 1'; END $$")
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	for _, test := range []struct{ statement, next string }{
 		{"PREPARE taken AS SELECT 1", "no error"},
 		{"DO $$ BEGIN EXECUTE 'PREPARE taken AS SELECT 1'; END $$", "no error"},
@@ -319,11 +315,7 @@ func TestOptionsOfTheDSNAreGrantedToEveryConnection(t *testing.T) {
 	cfg := database(t)
 	cfg.RuntimeParams["options"] = "-c work_mem=8MB --client-min-messages=warning -c statement_timeout=50000"
 	cfg.RuntimeParams["lock_timeout"] = "40s"
-	s, err := session.Open(t.Context(), cfg, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := openOn(t, cfg, session.Options{})
 	const all = "SELECT concat_ws(' ', current_setting('work_mem'), current_setting('client_min_messages'), current_setting('statement_timeout'), " +
 		"current_setting('lock_timeout'))"
 	for range 2 {
