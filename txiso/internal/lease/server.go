@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// comeBack bounds the wait for an external server that has been there before: somebody may be restarting it.
+	// comeBack bounds the wait for an external server that starts, or that has been there before: somebody may be restarting it.
 	comeBack     = 10 * time.Second
 	comeBackStep = 50 * time.Millisecond
 )

@@ -227,7 +227,7 @@ func (s *Session) sendReset() {
 	}
 	s.held, s.begun, s.touched, s.cleanup = false, false, false, nil
 	s.guard, s.first, s.saved = guardNone, false, false
-	s.foreign, s.cleanupForeign, s.tx = guardNone, nil, appTx{}
+	s.foreign, s.cleanupForeign, s.tx = guardNone, "", appTx{}
 	s.ddl, s.altered, s.recompiled, s.prepared, s.temporary = false, false, false, false, temporary{}
 	s.settings = settings{readOnly: isOn(s.phys.first[readOnlySetting])}
 	s.forgetUnnamed()

@@ -30,7 +30,7 @@ func (s *Session) asksForeign() bool {
 func (s *Session) askForeign() {
 	s.ex.asked = true
 	s.settleNames()
-	for _, sql := range s.ex.locals.restoreSQL(s) { // what is local is over, and not its connection's own
+	if sql := s.ex.locals.restoreSQL(s); sql != "" { // what is local is over, and not its connection's own
 		s.internalQuery(sql)
 	}
 	s.ex.locals = locals{}

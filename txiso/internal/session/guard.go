@@ -247,14 +247,14 @@ func (s *Session) openForeign() {
 func (s *Session) closeForeign() {
 	switch s.foreign {
 	case guardDone, guardClean:
-		for _, sql := range s.cleanupForeign {
-			s.internalQuery(sql)
+		if s.cleanupForeign != "" {
+			s.internalQuery(s.cleanupForeign)
 		}
 		s.internalQuery("RELEASE " + s.names.foreign)
 	case guardFailed:
 		s.internalQuery(fmt.Sprintf("ROLLBACK TO %s;RELEASE %[1]s", s.names.foreign))
 	}
-	s.foreign, s.cleanupForeign = guardNone, nil
+	s.foreign, s.cleanupForeign = guardNone, ""
 }
 
 // end ends the exchange's own guard, if it has one, as what follows in the same exchange needs another.

@@ -98,7 +98,7 @@ func (l *locals) begins() string { return fmt.Sprintf("'%d='", l.mark) }
 
 // restoreSQL gives the settings the values back that were kept. It is one string, because the server reports at the end of one what
 // has changed (manual 55.2.7): no role is reported that is only passed by.
-func (l *locals) restoreSQL(s *Session) []string {
+func (l *locals) restoreSQL(s *Session) string {
 	var sql, last []string
 	for _, name := range l.names {
 		restore := fmt.Sprintf("SELECT pg_catalog.set_config(%s, pg_catalog.substr(kept, pg_catalog.length(%s) + 1), false) "+
@@ -114,10 +114,7 @@ func (l *locals) restoreSQL(s *Session) []string {
 			sql = append(sql, restore)
 		}
 	}
-	if sql = append(sql, last...); len(sql) > 0 {
-		sql = []string{strings.Join(sql, ";")}
-	}
-	return sql
+	return strings.Join(append(sql, last...), ";")
 }
 
 // closeCursors closes what DECLARE or a function has opened without HOLD and nothing has closed since.
@@ -127,7 +124,9 @@ const closeCursors = `DO $$ DECLARE names text[] := (SELECT pg_catalog.array_agg
 // endLocals notes what is to be done at the end of a transaction that commits, before anything else is: the app transaction, or an
 // exchange outside.
 func (s *Session) endLocals(e *effects) {
-	s.cleanup = append(s.cleanup, e.locals.restoreSQL(s)...)
+	if sql := e.locals.restoreSQL(s); sql != "" {
+		s.cleanup = append(s.cleanup, sql)
+	}
 	if e.cursors {
 		s.cleanup = append(s.cleanup, s.unhindered(closeCursors))
 	}

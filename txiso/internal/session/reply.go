@@ -299,7 +299,7 @@ func (s *Session) prepareAgain() {
 	for _, st := range s.steps.queue[s.steps.head:] {
 		if st.was != nil && st.name != "" {
 			delete(st.conn.statements, st.name)
-			if b := st.was.backend; !b.lasting && s.statements.names[b.name] == b {
+			if b := st.was.backend; s.statements.own(b) {
 				delete(s.statements.names, b.name)
 			}
 			continue

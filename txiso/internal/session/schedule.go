@@ -378,9 +378,12 @@ func (s *Session) wakeAll() {
 	}
 }
 
-func (c *conn) nudge() {
+func (c *conn) nudge() { wake(c.wake) }
+
+// wake wakes who waits, or is about to. Nobody waits for nil.
+func wake(waiter chan struct{}) {
 	select {
-	case c.wake <- struct{}{}:
+	case waiter <- struct{}{}:
 	default:
 	}
 }
@@ -397,15 +400,10 @@ func (s *Session) interrupt(c *conn) {
 		}
 		s.readUntil(deadline)
 	}
-	switch {
-	case c.hurry != nil:
-		select {
-		case c.hurry <- struct{}{}:
-		default:
-		}
-	case s.writing && s.owner == c:
+	if s.writing && s.owner == c {
 		s.writeUntil(c.writeDeadline)
 	}
+	wake(c.hurry)
 }
 
 // readUntil and writeUntil bound reading from and writing to the server, also that which is under way.

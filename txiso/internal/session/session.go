@@ -89,7 +89,7 @@ type Session struct {
 	cleanup []string   // what is left to do of an app transaction that has committed
 	foreign guardState // the guard of a statement that runs inside another connection's app transaction
 
-	cleanupForeign []string // what is left to do of that statement
+	cleanupForeign string // what is left to do of that statement
 
 	held  bool // go-txdb's BEGIN waits until there is something to send behind it
 	begun bool // the outer transaction is open on the server

@@ -93,14 +93,14 @@ func (c *conn) settingsSQL(names []string, take func(set, role string) string) s
 	}
 	for _, name := range names {
 		value, ok := c.setting(name)
-		switch set := "SELECT pg_catalog.set_config(" + literal(name) + "," + literal(value) + ",false);"; {
+		switch set := "SELECT pg_catalog.set_config(" + literal(name) + "," + literal(value) + ",false)"; {
 		case isRole(name) && !ok:
 		case name == "role":
-			role = take(set, value)
+			role = take(set, value) + ";"
 		case isRole(name):
-			session = take(set, value)
+			session = take(set, value) + ";"
 		case ok:
-			sql.WriteString(set)
+			sql.WriteString(set + ";")
 		case slices.Contains(c.s.settings.doubtful, name):
 			sql.WriteString("SELECT pg_catalog.set_config(name, reset_val, false) FROM pg_catalog.pg_settings WHERE name = " + literal(name) + ";")
 		default:
@@ -116,7 +116,7 @@ func inAnyCase(set, _ string) string { return set }
 // ifThere takes a role again unless another connection has dropped it, or says that it is gone.
 func ifThere(set, role string) string {
 	there := "(" + literal(role) + " = 'none' OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " + literal(role) + "))"
-	return strings.TrimSuffix(set, ";") + " WHERE " + there + ";SELECT '" + roleGone + "' WHERE NOT " + there + ";"
+	return set + " WHERE " + there + ";SELECT '" + roleGone + "' WHERE NOT " + there
 }
 
 const (

@@ -70,6 +70,9 @@ func (k *statementCache) passing(f func(name string)) {
 	}
 }
 
+// own reports that a statement is of use to nobody but its connection, and has its name on the server.
+func (k *statementCache) own(b *backendStatement) bool { return !b.lasting && k.names[b.name] == b }
+
 // freeName returns the name that a statement is to have on the server: the client's own if it is free.
 func (k *statementCache) freeName(want string) string {
 	for name := want; ; k.made++ {
@@ -276,7 +279,7 @@ func (s *Session) ensure(c *conn, b *backendStatement) {
 func (c *conn) leaveStatements() {
 	k := &c.s.statements
 	for _, stmt := range c.statements {
-		if b := stmt.backend; k.names[b.name] == b && !b.lasting {
+		if b := stmt.backend; k.own(b) {
 			k.due = append(k.due, b)
 		}
 	}
@@ -388,19 +391,24 @@ func (s *Session) closeMessage(c *conn, m message) {
 	case len(name) == 0:
 		c.unnamed = nil
 		s.emitClosed(c, st)
-	case had != nil && !had.backend.lasting && s.statements.names[had.backend.name] == had.backend:
+	case had != nil && s.statements.own(had.backend):
 		delete(c.statements, string(name))
-		delete(s.statements.names, had.backend.name)
-		s.ready(c)
-		s.bind()
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', had.backend.name)
-		s.push(st)
+		s.closeOwn(c, had.backend, st)
 	case had != nil, s.statements.names[string(name)] != nil:
 		delete(c.statements, string(name)) // the server keeps it for the next who wants it
 		s.emitClosed(c, st)
 	default:
 		s.forward(c, m, step{kind: 'C'})
 	}
+}
+
+// closeOwn closes a statement of c's own on the server. st is the step that takes it back if an error turns out to be ahead of it.
+func (s *Session) closeOwn(c *conn, b *backendStatement, st step) {
+	delete(s.statements.names, b.name)
+	s.ready(c)
+	s.bind()
+	s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
+	s.push(st)
 }
 
 // deallocates reports that a statement of c deallocates one that c has prepared by the extended protocol.
@@ -418,12 +426,8 @@ func (s *Session) deallocate(c *conn, name string) {
 	case !s.ex.open && !b.lasting:
 		s.statements.due = append(s.statements.due, b)
 	case !s.ex.open:
-	case !b.lasting && s.statements.names[b.name] == b: // what follows in the pipeline must not find it
-		delete(s.statements.names, b.name)
-		s.ready(c)
-		s.bind()
-		s.wbuf = appendNamed(s.wbuf, 'C', 'S', b.name)
-		s.push(step{kind: 'C', drop: true, conn: c, name: strings.Clone(name), was: had})
+	case s.statements.own(b): // what follows in the pipeline must not find it
+		s.closeOwn(c, b, step{kind: 'C', drop: true, conn: c, name: strings.Clone(name), was: had})
 	case s.ex.bound: // an error may turn out to be ahead of it
 		s.push(step{conn: c, name: strings.Clone(name), was: had})
 	}

@@ -274,7 +274,7 @@ func (s *Session) undo() {
 		s.tx.owner.settings = s.tx.settings
 	}
 	if s.foreign != guardNone {
-		s.foreign, s.cleanupForeign = guardNone, nil // the return to the guard takes it along
+		s.foreign, s.cleanupForeign = guardNone, "" // the return to the guard takes it along
 	}
 	if s.nested(s.tx.owner) {
 		s.tx.modes.restore(s.tx.savepoints[0].modes)
