@@ -16,16 +16,30 @@ import (
 	"github.com/txiso/txiso-go/txiso/internal/lease"
 )
 
-// elsewhere is a Migrator that needs another server, which is not there.
-type elsewhere struct {
+// failing is a Migrator that counts how often it fails.
+type failing struct {
 	table
 	runs *atomic.Int32
+	how  func(context.Context) error
 }
 
-func (m elsewhere) Migrate(ctx context.Context, _ *sql.DB) error {
+func (m failing) Migrate(ctx context.Context, _ *sql.DB) error {
 	m.runs.Add(1)
+	return m.how(ctx)
+}
+
+// elsewhere needs another server, which is not there.
+func elsewhere(ctx context.Context) error {
 	_, err := pgconn.Connect(ctx, "host=127.0.0.1 port=1 user=nobody dbname=nothing")
 	return err
+}
+
+var errSlow = errors.New("no such column")
+
+// slowly fails after the others who want the result have asked for it.
+func slowly(context.Context) error {
+	time.Sleep(300 * time.Millisecond)
+	return errSlow
 }
 
 // Migrations that found another server dead were taken for a sign that ours was, and run again and again.
@@ -33,7 +47,7 @@ func TestMigrationsThatFailOnAnotherServerAreRunOnce(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	var runs atomic.Int32
-	cfg.Provision.Migrator = elsewhere{table(rand.Text()), &runs}
+	cfg.Provision.Migrator = failing{table(rand.Text()), &runs, elsewhere}
 	p := open(t, cfg)
 	for range 3 {
 		if _, err := p.Get(bounded(t), t.Logf); err == nil || !strings.Contains(err.Error(), "connection refused") {
@@ -45,26 +59,12 @@ func TestMigrationsThatFailOnAnotherServerAreRunOnce(t *testing.T) {
 	}
 }
 
-// slow is a Migrator that fails after the others who want its result have asked for it.
-type slow struct {
-	table
-	runs *atomic.Int32
-}
-
-var errSlow = errors.New("no such column")
-
-func (m slow) Migrate(context.Context, *sql.DB) error {
-	m.runs.Add(1)
-	time.Sleep(300 * time.Millisecond)
-	return errSlow
-}
-
 // Parallel tests that all waited for the same migrations ran them one after the other when they failed.
 func TestMigrationsThatFailAreRunOnceForAllWhoWait(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	var runs atomic.Int32
-	cfg.Provision.Migrator = slow{table(rand.Text()), &runs}
+	cfg.Provision.Migrator = failing{table(rand.Text()), &runs, slowly}
 	p := open(t, cfg)
 	var tests sync.WaitGroup
 	for range 8 {

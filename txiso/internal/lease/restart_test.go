@@ -1,7 +1,7 @@
 package lease_test
 
 import (
-	"io"
+	"bytes"
 	"net"
 	"net/url"
 	"strings"
@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 )
 
 // A server that is restarted while a session is opened on it was restarted for that session alone: another is opened, and the
@@ -27,8 +28,8 @@ func TestASessionWhoseServerGoesAwayWhileItIsOpened(t *testing.T) {
 			play(t, first, "SELECT") // so that there is a database to look at
 			closeNow(t, first)
 			var cut atomic.Bool
-			cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(_ net.Conn, said string) bool {
-				return !strings.Contains(said, moment) || !cut.CompareAndSwap(false, true)
+			cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(_ net.Conn, said []byte) bool {
+				return !bytes.Contains(said, []byte(moment)) || !cut.CompareAndSwap(false, true)
 			})
 			play(t, open(t, cfg), "SELECT")
 			if !cut.Load() {
@@ -42,7 +43,7 @@ func TestASessionWhoseServerGoesAwayWhileItIsOpened(t *testing.T) {
 func TestTheFirstTestWaitsForAServerThatStarts(t *testing.T) {
 	cfg := config(t)
 	var asked atomic.Int32
-	cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(client net.Conn, _ string) bool {
+	cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(client net.Conn, _ []byte) bool {
 		return asked.Add(1) > 3 || refuse(t, client, "57P03", "the database system is starting up")
 	})
 	play(t, open(t, cfg), "SELECT")
@@ -56,7 +57,7 @@ func TestAServerThatNeverStartsIsWaitedForOnce(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	var asked atomic.Int32
-	cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(client net.Conn, _ string) bool {
+	cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(client net.Conn, _ []byte) bool {
 		asked.Add(1)
 		return refuse(t, client, "57P03", "the database system is starting up")
 	})
@@ -78,7 +79,7 @@ func TestAServerThatNeverStartsIsWaitedForOnce(t *testing.T) {
 func TestAServerThatGoesAwayOnceIsAskedAgain(t *testing.T) {
 	cfg := config(t)
 	var asked atomic.Int32
-	cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(client net.Conn, _ string) bool {
+	cfg.Provision.DSN = relay(t, cfg.Provision.DSN, func(client net.Conn, _ []byte) bool {
 		return asked.Add(1) > 1 || refuse(t, client, "57P01", "terminating connection due to administrator command")
 	})
 	p := open(t, cfg)
@@ -99,52 +100,15 @@ func refuse(t *testing.T, client net.Conn, code, message string) bool {
 }
 
 // relay returns a DSN of the same server, whose clients are cut off as soon as what one of them says is not let through.
-func relay(t *testing.T, dsn string, through func(client net.Conn, said string) bool) string {
+func relay(t *testing.T, dsn string, through func(client net.Conn, said []byte) bool) string {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	network, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial(network, address)
-			if err != nil {
-				t.Error(err)
-				client.Close()
-				continue
-			}
-			go func() {
-				_, _ = io.Copy(client, server)
-				client.Close()
-			}()
-			go func() {
-				defer server.Close()
-				defer client.Close()
-				said := make([]byte, 64<<10)
-				for {
-					n, err := client.Read(said)
-					if n > 0 && !through(client, string(said[:n])) {
-						return
-					}
-					if _, failed := server.Write(said[:n]); err != nil || failed != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
 	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(cfg.User, cfg.Password), Host: listener.Addr().String(), Path: cfg.Database,
+		Scheme: "postgres", User: url.UserPassword(cfg.User, cfg.Password), Path: cfg.Database,
+		Host:     pgtest.Relay{Through: through}.Listen(t, cfg.Host, cfg.Port).String(),
 		RawQuery: "sslmode=disable", // the relay reads what is said
 	}
 	return u.String()

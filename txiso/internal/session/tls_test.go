@@ -19,10 +19,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 	"github.com/txiso/txiso-go/txiso/internal/session"
 )
 
@@ -135,72 +135,35 @@ func TestASessionOverTLSThatHasEnded(t *testing.T) {
 // clients send gets there.
 func encrypted(t *testing.T, cfg *pgx.ConnConfig) (over *pgx.ConnConfig, stalled *sync.Mutex) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := selfSigned(t)
 	stalled = new(sync.Mutex)
-	var relays sync.WaitGroup
-	network, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
-	relays.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			relays.Go(func() {
-				defer client.Close()
-				server, err := net.Dial(network, address)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer server.Close()
-				relay(client, server, certificate, stalled)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		relays.Wait()
-	})
+	to := pgtest.Relay{
+		Greet: endTLS(selfSigned(t)),
+		Through: func(net.Conn, []byte) bool {
+			stalled.Lock()
+			defer stalled.Unlock()
+			return true
+		},
+	}.Listen(t, cfg.Host, cfg.Port)
 	over = cfg.Copy()
-	to := listener.Addr().(*net.TCPAddr)
 	over.Host, over.Port = to.IP.String(), uint16(to.Port)
 	over.TLSConfig = &tls.Config{InsecureSkipVerify: true}
 	over.Fallbacks = nil
 	return over, stalled
 }
 
-// relay is the network between a client and a server, and the end of the client's TLS.
-func relay(client, server net.Conn, certificate tls.Certificate, stalled *sync.Mutex) {
-	request := make([]byte, 8)
-	if _, err := io.ReadFull(client, request); err != nil {
-		return
-	}
-	if binary.BigEndian.Uint32(request[4:]) == 80877103 { // SSLRequest
-		if _, err := client.Write([]byte{'S'}); err != nil {
-			return
+// endTLS is the end of the client's TLS, if it asks for that.
+func endTLS(certificate tls.Certificate) func(client, server net.Conn) (net.Conn, error) {
+	return func(client, server net.Conn) (net.Conn, error) {
+		request := make([]byte, 8)
+		if _, err := io.ReadFull(client, request); err != nil {
+			return nil, err
 		}
-		client = tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate}})
-	} else if _, err := server.Write(request); err != nil {
-		return
-	}
-	go func() {
-		_, _ = io.Copy(client, server)
-		client.Close()
-		server.Close()
-	}()
-	said := make([]byte, 16<<10)
-	for {
-		n, err := client.Read(said)
-		stalled.Lock()
-		_, failed := server.Write(said[:n])
-		stalled.Unlock()
-		if err != nil || failed != nil {
-			return
+		if binary.BigEndian.Uint32(request[4:]) != 80877103 { // SSLRequest
+			_, err := server.Write(request)
+			return client, err
 		}
+		_, err := client.Write([]byte{'S'})
+		return tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate}}), err
 	}
 }
 
