@@ -261,26 +261,19 @@ func (l *Lease) Nest(ctx context.Context, names session.Names) (*session.Nested,
 // End rolls back what the test did and gives the lease back. It returns what the test must be told, see session.End.
 func (l *Lease) End(within time.Duration) ([]string, error) {
 	findings, err := l.Session.End(within)
-	ctx, done := context.WithTimeout(context.Background(), within)
-	defer done()
 	if err != nil {
-		return findings, errors.Join(err, l.discard(ctx))
+		return findings, errors.Join(err, l.discard(context.Background()))
 	}
 	if l.common.isChanged() {
 		findings = append(findings, sharedChange)
 	}
-	if l.common.isRetired() {
-		l.leave()
-		l.Session.Close()
-		_ = l.pool.drop(ctx, l.db) // who leases it next drops it
-		return findings, nil
+	l.tests++
+	switch {
+	case l.common.isRetired(), l.tests%weighEvery == 1 && l.outgrown(within):
+		l.replace(within)
+	default:
+		l.pool.put(l)
 	}
-	if l.tests++; l.tests%weighEvery == 1 {
-		if l.weigh(ctx) {
-			return findings, nil
-		}
-	}
-	l.pool.put(l)
 	return findings, nil
 }
 
@@ -323,16 +316,21 @@ func (l *Lease) leave() {
 // Embedded reports whether the server is the embedded one.
 func (p *Pool) Embedded() bool { return p.dsn() == "" }
 
-// weigh drops the database of a lease that has ended in order if it has become so large that a new clone is better.
-func (l *Lease) weigh(ctx context.Context) (replaced bool) {
+// outgrown reports whether the database of a lease that has ended in order has become so large that a new clone is better.
+func (l *Lease) outgrown(within time.Duration) bool {
+	ctx, done := context.WithTimeout(context.Background(), within)
+	defer done()
 	outgrown, err := l.db.Outgrown(ctx)
-	if err != nil || !outgrown { // who cannot look has lost the lease, which the next Get finds out
-		return false
-	}
+	return err == nil && outgrown // who cannot look has lost the lease, which the next Get finds out
+}
+
+// replace drops the database of a lease that has ended in order: the next Get makes a new one.
+func (l *Lease) replace(within time.Duration) {
+	ctx, done := context.WithTimeout(context.Background(), within)
+	defer done()
 	l.leave()
 	l.Session.Close()
 	_ = l.pool.drop(ctx, l.db) // who leases it next drops it
-	return true
 }
 
 func (p *Pool) put(l *Lease) {

@@ -2,11 +2,9 @@ package session
 
 import (
 	"context"
-	"database/sql/driver"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // When the context of a transaction of database/sql ends, a goroutine of database/sql rolls it back, a moment later. On a
@@ -15,25 +13,6 @@ import (
 
 // doomedPatience is for a context that was not the transaction's: that of DB.Conn, on which another one began it.
 const doomedPatience = 500 * time.Millisecond
-
-// connector tells the session by whose context database/sql takes a new connection.
-type connector struct {
-	driver.Connector
-	s *Session
-}
-
-func (k connector) Connect(ctx context.Context) (driver.Conn, error) {
-	opened, err := k.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if c, ok := opened.(*stdlib.Conn).Conn().PgConn().Conn().(*conn); ok {
-		k.s.mu.Lock()
-		c.done = ctx.Done()
-		k.s.mu.Unlock()
-	}
-	return opened, nil
-}
 
 // reset is a stdlib.OptionResetSession: it is called when database/sql takes a connection from its pool.
 func (s *Session) reset(ctx context.Context, taken *pgx.Conn) error {

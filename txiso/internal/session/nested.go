@@ -20,8 +20,6 @@ type Nested struct {
 	s          *Session
 	outer      *Nested // nil if that is the session itself
 	names      Names
-	virtual    *pgx.ConnConfig
-	opener     driver.Connector
 	tx         driver.Tx // go-txdb's
 	over       bool      // guarded by Session.mu
 	lost       []string  // Session.lost of the level below
@@ -47,9 +45,6 @@ func (s *Session) Nest(ctx context.Context, outer *Nested, names Names) (*Nested
 	if err != nil {
 		return nil, err
 	}
-	n.virtual = s.virtual.Copy()
-	n.virtual.DialFunc = n.dial
-	n.opener = s.connector(n.virtual)
 	if n.tx, err = s.control.savepoint(n.prepares > 0); err != nil {
 		return nil, s.failNested(err)
 	}
@@ -62,10 +57,10 @@ func (n *Nested) Nest(ctx context.Context, names Names) (*Nested, error) {
 }
 
 // Config is [Session.Config] for connections of the level.
-func (n *Nested) Config() *pgx.ConnConfig { return n.virtual }
+func (n *Nested) Config() *pgx.ConnConfig { return n.s.config(n.dial) }
 
 // Connector is Config for database/sql.
-func (n *Nested) Connector() driver.Connector { return n.opener }
+func (n *Nested) Connector() driver.Connector { return n.s.connector(n.dial) }
 
 // End closes the level's connections, and those of levels inside it, and undoes what was done on them. Like [Session.End]
 // it returns what the test must be told, and does not wait for the server's answer.

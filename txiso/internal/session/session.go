@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // Options of a session. The zero value is usable.
@@ -57,7 +56,8 @@ const (
 type Session struct {
 	opts    Options
 	phys    *physical
-	virtual *pgx.ConnConfig // what virtual connections are opened with
+	virtual *pgx.ConnConfig  // what virtual connections are opened with
+	opener  driver.Connector // the same for database/sql, see opener.go
 	control *control
 
 	life sync.Mutex // held while a lease or a level begins or ends; to be locked before mu
@@ -153,6 +153,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	s.statements.init()
 	s.deferred = phys.deferred
 	if s.virtual, err = s.virtualConfig(cfg); err == nil {
+		s.opener = s.newOpener()
 		s.control, err = newControl(s)
 	}
 	if err != nil {
@@ -162,25 +163,12 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*Session, err
 	return s, nil
 }
 
-// connector is what opens virtual connections for database/sql.
-func (s *Session) connector(cfg *pgx.ConnConfig) driver.Connector {
-	return connector{stdlib.GetConnector(*cfg, stdlib.OptionResetSession(s.reset), stdlib.OptionShouldPing(noPing)), s}
-}
-
-// noPing spares pgx the ping that it sends at the second use of a connection, and whenever one was idle for a second, to have
-// dead ones replaced. A new one would be no better here, because all share one connection to the server.
-func noPing(context.Context, stdlib.ShouldPingParams) bool { return false }
-
 // Config returns a configuration whose connections are virtual connections of this lease. They work until its End, and
 // none is opened in a later lease; whoever opens them must close them. Who changes it must change a copy.
-func (s *Session) Config() *pgx.ConnConfig {
-	cfg := *s.virtual
-	cfg.DialFunc = s.dialer()
-	return &cfg
-}
+func (s *Session) Config() *pgx.ConnConfig { return s.config(s.dialer()) }
 
 // Connector is Config for database/sql.
-func (s *Session) Connector() driver.Connector { return s.connector(s.Config()) }
+func (s *Session) Connector() driver.Connector { return s.connector(s.dialer()) }
 
 // Start opens the outer transaction: go-txdb's BEGIN, which travels with the first statement that follows, so that
 // now() is the moment of that statement.

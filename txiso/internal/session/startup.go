@@ -71,6 +71,13 @@ func fewer(capacity, instead int) int {
 	return capacity
 }
 
+// config is what connections that dial opens are opened with.
+func (s *Session) config(dial pgconn.DialFunc) *pgx.ConnConfig {
+	cfg := *s.virtual
+	cfg.DialFunc = dial
+	return &cfg
+}
+
 // dialer is the pgconn.DialFunc of virtual connections of the lease that has been started last.
 func (s *Session) dialer() pgconn.DialFunc {
 	s.mu.Lock()
