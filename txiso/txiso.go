@@ -266,7 +266,7 @@ func (iso *Iso) Pool(t TB) *pgxpool.Pool {
 		t.Fatalf("txiso: cannot make a pool configuration; look for a wrong PG… variable in the environment: %v", err)
 	}
 	cfg := *base
-	cfg.ConnConfig = held.ground.Config().Copy()
+	cfg.ConnConfig = held.ground.Config() // pgxpool hands out copies only
 	// Not its successor PrepareConn: while that is set, pgxpool ignores a BeforeAcquire that somebody gives a copy of the configuration.
 	cfg.BeforeAcquire = func(_ context.Context, conn *pgx.Conn) bool { held.ground.Taken(conn); return true } //nolint:staticcheck // see above
 	pool, err := pgxpool.NewWithConfig(t.Context(), &cfg)

@@ -8,7 +8,7 @@ import (
 )
 
 // allFeatures are what a sequence can be about. Each is about some of them: few make long plots, many make strange ones.
-var allFeatures = []string{"failing", "deferred", "ddl", "text", "cancel", "copy", "prepare", "settings", "open", "batch"}
+var allFeatures = []string{"failing", "deferred", "ddl", "text", "cancel", "copy", "prepare", "settings", "open", "batch", "routines"}
 
 // generate makes the sequence of a seed.
 func generate(seed uint64) sequence {
@@ -302,7 +302,7 @@ func (g *gen) dbPrepareOp() op {
 // a statement outside would run inside another's: a limit.
 func (g *gen) concurrent() sequence {
 	g.together, g.conns = true, 2+g.IntN(3)
-	for _, f := range []string{"ddl", "settings", "open"} {
+	for _, f := range []string{"ddl", "settings", "open", "routines"} {
 		g.features[f] = false
 	}
 	q := sequence{Kind: "pgx", Together: true}

@@ -65,6 +65,9 @@ func (g *gen) statement(inline bool) (string, []arg) {
 	if g.has("ddl") {
 		makers = append(makers, ddl, onX)
 	}
+	if g.has("routines") {
+		makers = append(makers, routine, callRoutine)
+	}
 	sql := pick(g, makers...)(p)
 	return sql, p.args
 }
@@ -208,4 +211,66 @@ func onX(p *params) string {
 		return "select * from " + x + "_tmp"
 	}
 	return "select * from " + x + " order by id"
+}
+
+// routine makes or drops what runs statements on the server.
+func routine(p *params) string {
+	if p.together {
+		return write(p)
+	}
+	switch p.IntN(12) {
+	case 0, 1:
+		return "create or replace function f1(n int) returns int language plpgsql as $$ begin insert into parents values (n); return n; " +
+			"exception when unique_violation then " + pick(p.gen, "return -n", "delete from parents where id = n; return 0", "raise") + "; end $$"
+	case 2:
+		return "create function f2(n int) returns setof items language sql as $$ select * from items where id >= n order by id $$"
+	case 3:
+		return "create or replace function f3() returns text language sql set work_mem = '1MB' as $$ select current_setting('work_mem') $$"
+	case 4:
+		return "create or replace procedure p1(n int) language plpgsql as $$ begin insert into items (id, name) values (n, 'p1'); perform 1 / (n - 3); end $$"
+	case 5:
+		return "drop " + pick(p.gen, "function if exists f1", "function f1(int)", "function if exists f2", "function f3()", "procedure p1", "view v1", "materialized view if exists m1")
+	case 6:
+		return "create or replace view v1 as select id, name from items where qty >= 0"
+	case 7:
+		return "create materialized view m1 as select count(*) as n from items"
+	case 8:
+		return "create sequence " + pick(p.gen, "", "if not exists ") + "sq start 5"
+	case 9:
+		return pick(p.gen, "drop sequence if exists sq", "alter sequence sq restart with 9", "alter sequence sq increment by 3")
+	case 10:
+		return "create or replace function t1() returns trigger language plpgsql as $$ begin insert into events values (new.id, 1) on conflict (id) do update set v = events.v + 1; return new; end $$"
+	}
+	return pick(p.gen, "create trigger tr1 after insert on items for each row execute function t1()", "drop trigger if exists tr1 on items",
+		"create constraint trigger tr1 after insert on items initially deferred for each row execute function t1()", "alter table items disable trigger user",
+		"alter table items enable trigger user")
+}
+
+// callRoutine uses what routine makes.
+func callRoutine(p *params) string {
+	switch p.IntN(13) {
+	case 0, 1:
+		return fmt.Sprintf("select f1(%s)", p.cast(p.key(), "int"))
+	case 2:
+		return fmt.Sprintf("select * from f2(%s)", p.cast(p.key(), "int"))
+	case 3:
+		return "select f3(), current_setting('work_mem')"
+	case 4:
+		return fmt.Sprintf("call p1(%s)", p.cast(1+p.IntN(5), "int"))
+	case 5:
+		return "do $$ begin insert into items (id, name) values (1, 'do'); exception when unique_violation then update items set qty = qty + 1 where id = 1; end $$"
+	case 6:
+		return fmt.Sprintf("insert into v1 values (%s, %s)", p.num(p.key()), p.text(p.name()))
+	case 7:
+		return pick(p.gen, "refresh materialized view m1", "table m1", "analyze items", "reindex table items")
+	case 8:
+		return pick(p.gen, "select nextval('sq')", "select nextval('sq'), nextval('sq')", "select setval('sq', 20)", "select currval('sq')", "select lastval()")
+	case 9:
+		return pick(p.gen, "lock table items in share mode", "lock items", "lock v1, parents in exclusive mode")
+	case 10:
+		return "select * from items where id = " + p.num(p.key()) + " for " + pick(p.gen, "update", "share", "no key update nowait", "key share skip locked")
+	case 11:
+		return pick(p.gen, "comment on table items is 'x'", "grant select on items to pg_monitor", "revoke all on items from pg_monitor", "select obj_description('items'::regclass)")
+	}
+	return pick(p.gen, "values (1, 'a'), (2, 'b')", "select 1 where false", "select", "table v1", "explain (costs off) select * from items", "show work_mem")
 }

@@ -42,10 +42,9 @@ type conn struct {
 	parsed     bool               // it has sent a Parse for that
 	portals    map[string]*portal // by the name the client uses
 	portal     portal             // the unnamed one
-	cursors    []string           // it has declared WITH HOLD
+	made       names              // see orphans.go
 	unparked   []string           // settings that a failed exchange may have set and not parked, see park.go
 	temporary  bool               // it has created something temporary, by the look of it
-	prepared   []string           // statements it has prepared by SQL's PREPARE
 	zombie     bool               // its failed app transaction has been undone already, see transaction.go
 	roleless   bool               // the test was told that its role is gone
 	chained    sqltext.Mode       // what that has left for AND CHAIN

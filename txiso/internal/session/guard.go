@@ -302,6 +302,7 @@ func (s *Session) settle(c *conn) {
 	s.end(state)
 	if s.ex.failed {
 		s.forgetSchema()
+		c.takeBack(s.ex.gave)
 	}
 	if s.tx.owner != c {
 		c.endPortals()

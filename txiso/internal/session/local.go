@@ -24,7 +24,7 @@ func (s *Session) noteState(c *conn, statements []sqltext.Statement) {
 // noteLocal keeps a setting's value ahead of a SET LOCAL, in a setting of its own.
 func (s *Session) noteLocal(c *conn, st sqltext.Statement) {
 	if st.Kind == sqltext.Declare && st.Hold {
-		c.cursors = append(c.cursors, strings.Clone(st.Name))
+		c.made.cursors = append(c.made.cursors, strings.Clone(st.Name))
 	}
 	l := &s.tx.locals
 	switch {

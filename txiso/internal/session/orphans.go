@@ -12,21 +12,45 @@ import (
 // statement outside an app transaction. Whose something is was noted with its CREATE, in a setting, because settings are
 // rolled back with what is created: what functions have created stays for the rest of the test.
 
-// noteNames is called ahead of a statement of c. Names of PREPARE are rolled back with nothing, and CLOSE is not.
+// names are what a connection has made that no transaction undoes.
+type names struct {
+	prepared []string // statements, by SQL's PREPARE
+	cursors  []string // WITH HOLD
+}
+
+// noteNames is called ahead of a statement of c.
 func (c *conn) noteNames(st sqltext.Statement) {
+	given := func(name string) bool { return st.All || name == st.Name }
+	gave := &c.s.ex.gave
 	switch {
-	case st.Kind == sqltext.Prepare && !slices.Contains(c.prepared, st.Name):
-		c.prepared = append(c.prepared, strings.Clone(st.Name))
+	case st.Kind == sqltext.Prepare && !slices.Contains(c.made.prepared, st.Name):
+		c.made.prepared = append(c.made.prepared, strings.Clone(st.Name))
 	case st.Kind == sqltext.Close:
-		c.cursors = slices.DeleteFunc(c.cursors, func(name string) bool { return st.All || name == st.Name })
+		c.made.cursors, gave.cursors = split(c.made.cursors, gave.cursors, given)
 	case st.Kind == sqltext.Deallocate:
-		c.prepared = slices.DeleteFunc(c.prepared, func(name string) bool { return st.All || name == st.Name })
+		c.made.prepared, gave.prepared = split(c.made.prepared, gave.prepared, given)
 	}
+}
+
+// split moves what goes from stay to gone.
+func split(stay, gone []string, goes func(string) bool) (stayed, went []string) {
+	for _, name := range stay {
+		if goes(name) {
+			gone = append(gone, name)
+		}
+	}
+	return slices.DeleteFunc(stay, goes), gone
+}
+
+// takeBack is called when an exchange of c has failed: what it was to give up may be there yet.
+func (c *conn) takeBack(gave names) {
+	c.made.prepared = append(c.made.prepared, gave.prepared...)
+	c.made.cursors = append(c.made.cursors, gave.cursors...)
 }
 
 // orphan is called when c is closed.
 func (c *conn) orphan() {
-	if c.temporary || len(c.prepared) > 0 {
+	if c.temporary || len(c.made.prepared) > 0 {
 		c.s.orphans = append(c.s.orphans, c)
 	}
 }
@@ -42,14 +66,14 @@ func (s *Session) dropOrphans() {
 		if s.covered(c) {
 			return false
 		}
-		owners, prepared = append(owners, c.number()), append(prepared, c.prepared...)
+		owners, prepared = append(owners, c.number()), append(prepared, c.made.prepared...)
 		return true
 	})
 	if len(owners) == 0 {
 		return
 	}
 	for _, c := range s.conns { // has it, or has found out that another's is in its way
-		prepared = slices.DeleteFunc(prepared, func(name string) bool { return slices.Contains(c.prepared, name) })
+		prepared = slices.DeleteFunc(prepared, func(name string) bool { return slices.Contains(c.made.prepared, name) })
 	}
 	s.closeGuard() // so that a return to the next one does not bring them back
 	s.internalQuery(s.unhindered(dropOrphansSQL(owners, prepared)))

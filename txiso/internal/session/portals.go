@@ -93,8 +93,8 @@ func (c *conn) endPortals() {
 // leavePortals is called when c is closed: its cursors WITH HOLD end, too.
 func (c *conn) leavePortals() {
 	c.endPortals()
-	c.s.portals.due = append(c.s.portals.due, c.cursors...)
-	c.cursors = nil
+	c.s.portals.due = append(c.s.portals.due, c.made.cursors...)
+	c.made.cursors = nil
 }
 
 // closePortals closes on the server what has ended. Closing what is gone already is no error.

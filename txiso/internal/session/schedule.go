@@ -51,6 +51,7 @@ type exchange struct {
 	sets      []string                // settings that it changes for the session
 	resets    bool                    // it gives all settings their defaults
 	restarts  []restart               // those that it is to give their values of the startup
+	gave      names                   // what its connection gives up in it, see orphans.go
 	notes     string                  // notes that it resets, see notes.go
 	park      []string                // settings that are to be parked behind it
 	tell      bool                    // a transaction has ended that had changed settings the client is told about
