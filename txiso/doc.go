@@ -28,13 +28,17 @@
 //
 // [Config.DSN] names it, else the TXISO_DSN variable. Without both the embedded server is used: a PostgreSQL found on the
 // machine, started by the first test process that needs it, shared by all processes of the user, without a TCP port, and
-// stopped by itself when nobody has used it for a minute. Variables for it:
+// stopped by itself when nobody has used it for a minute. Nothing is downloaded unless TXISO_POSTGRES_URL says from where. Variables for it:
 //
 //	TXISO_POSTGRES_BIN  the directory with initdb and postgres, instead of a search of the machine
 //	TXISO_POSTGRES_URL  base URL of a repository with the embedded-postgres-binaries artifacts, for machines without PostgreSQL
 //	TXISO_HOME          where its data directory lives, instead of txiso in the user's cache directory
-//	TXISO_KEEP          1 keeps the databases of failed tests, see [Config.KeepFailed]; on any server
-//	TXISO_IDLE_TIMEOUT  how long an unused server lives on, a Go duration; default 60s
+//	TXISO_IDLE_TIMEOUT  how long an unused server lives on, a Go duration of half a second or more; default 60s. Of processes
+//	                    that share the server the one that came last decides
+//
+// And on any server:
+//
+//	TXISO_KEEP          1 keeps the databases of failed tests, see [Config.KeepFailed]
 //	TXISO_STALE_AFTER   how long a template must be unused for a later run to drop it, a Go duration; default 168h
 //
 // # When a test fails
@@ -48,18 +52,19 @@
 //	            UPDATE accounts SET balance = balance - $1 WHERE id = $2; -- $1 = 10, $2 = 1: 1 row, 212µs
 //	            commit; -- COMMIT, 9µs
 //
-// `go test -artifacts` keeps all of them, in the file txiso-statements.sql of the test's artifacts. Long statements and
+// `go test -artifacts` keeps all of them (the last 20,000), in the file txiso-statements.sql of the test's artifacts. Long statements and
 // arguments are shortened; literals and arguments of statements that deal with passwords are left out. Statements of other
 // drivers on the test's session (examples/otherclients) are told, too; those on [Iso.Clone] are not. A test that passes logs
-// nothing, but for one line when a data directory is made.
+// nothing, but for one line when a data directory is made, or when a clone that an earlier test gave back could not be dropped.
 //
 // A test that ends with something open fails, with the line that opened it, unless [Config.AllowLeaks] is set:
 //
 //	txiso.go:240: txiso: the test has ended, but the rows of the query at /home/ann/bank/store.go:52 are not closed;
 //	    close them (defer rows.Close()), or Scan the row of QueryRow, or set Config.AllowLeaks
 //
-// Of a connection that is the line that used it first, or with [Config.Strict] the one that took it. What is closed within half a second
-// of the test's end does not count. A test that has failed has a line about it in its log instead.
+// Of a connection that is the line that first read rows on it or used it a second time, or with [Config.Strict] the one that took it.
+// What is closed within half a second of the test's end does not count. A test that has failed or was skipped has a line about it in its
+// log instead.
 //
 // [Config.Strict] fails tests that use db where tx was meant, and says where:
 //
@@ -74,7 +79,7 @@
 // what it has locked it holds until it ends:
 //
 //   - the same unique key in two tests, the same row updated or locked by two tests: the second waits for the end of the
-//     first, ten seconds at most ([Config.BeginTimeout], which becomes lock_timeout unless the DSN sets that), and fails with
+//     first, ten seconds at most ([Config.BeginTimeout], which becomes lock_timeout unless the DSN has that parameter; in its options it does not count), and fails with
 //     SQLSTATE 55P03 and a hint that says so; tests that wait for each other fail with 40P01;
 //   - CREATE, ALTER, DROP, TRUNCATE and LOCK TABLE keep all other tests from the table, or the name;
 //   - session advisory locks are everybody's, and sequences go on under the hands of all;
@@ -99,7 +104,7 @@
 // transaction is rolled back the statement's changes go with it, and the test fails with a message that says so.
 //
 // Temporary tables, session advisory locks and the names of PREPARE are shared by all connections of the test, and by no
-// other test. Settings (SET, parameters of a connection string) are a connection's own.
+// other test (but for names that functions of the schema have prepared, and with [Config.Shared] advisory locks). Settings (SET, parameters of a connection string) are a connection's own.
 //
 // Roles are the server's. Ids go on where the test before has left them, unless [Config.ResetSequences] is set.
 // transaction_isolation shows read committed. A value that a test adds to an enum cannot be used in that test, because that takes

@@ -30,12 +30,13 @@ import (
 // passed here. Nesting goes to any depth. It costs a savepoint: no connection, and no waiting for the server.
 //
 // While t is nested, t alone can use the database: a statement on the handles of the parent fails with SQLSTATE 55000 and
-// a message that names both tests. The parent must not have a transaction open (rows may be), and goes on when t has ended.
+// a message that names both tests. The parent must not have a transaction, COPY or pipeline open (rows that it reads may be); a
+// statement of it that runs is waited for, [Config.BeginTimeout] at most. It goes on when t has ended.
 // Parallel subtests that are nested in the same parent run one after the other: Nested waits for the one before, a minute
 // at most ([Config.NestedTimeout]) without another having had its turn.
 //
-// What PostgreSQL does not roll back to a savepoint is rolled back, or released, when the outermost test ends: sequences,
-// session advisory locks.
+// What PostgreSQL does not roll back to a savepoint outlives t: session advisory locks are released when the outermost test ends,
+// and sequences go on, in later tests, too, unless [Config.ResetSequences] is set.
 //
 // It ends t (Fatalf) with a message that says what to do when t cannot be nested. It is safe for concurrent use.
 func (iso *Iso) Nested(t, parent TB) {

@@ -24,7 +24,8 @@ import (
 type Config struct {
 	// DSN is a connection string of the server, keyword/value or URL, as pgx understands it. Its database is only used
 	// for locks; its role must be allowed to create databases. It must lead to the server itself, or through a pooler in
-	// session mode, because those locks are a session's. "" means the TXISO_DSN variable, and without that the embedded server.
+	// session mode, because those locks are a session's. Without connect_timeout in it, connecting is given up after ten seconds.
+	// "" means the TXISO_DSN variable, and without that the embedded server.
 	DSN string
 
 	// Migrations holds goose SQL files at its root; nil means empty databases. They run once per fingerprint of their names, their
@@ -42,14 +43,15 @@ type Config struct {
 
 	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, of any statement for
 	// another connection's COPY FROM STDIN or for the Sync of its pipeline, and with Shared of any statement for a lock of another
-	// test (SQLSTATE 55P03). 0 means ten seconds. A goroutine that waits for its own transaction is told after a quarter of a
+	// test (SQLSTATE 55P03), and of [Iso.Nested] for a statement of the parent's. 0 means ten seconds. A goroutine that waits for its own transaction is told after a quarter of a
 	// second, however long this is.
 	BeginTimeout time.Duration
 
 	// AllowLeaks lets tests end with something left open. Otherwise a transaction that is still open, rows that are not closed,
-	// and a *sql.Conn or *pgxpool.Conn that is not given back fail the test, with the file and line that opened them: of a
-	// connection that is the line that first used it. With [Register] db.Close returns them as errors. What is closed because a
-	// context has ended does not count, and a test that has already failed only gets a line in its log.
+	// and a connection that is not given back, or not closed by who has opened it, fail the test, with the file and line that opened
+	// them. Of a connection that is the line that first read rows on it or used it a second time; where there is none, the message has
+	// its last statement (with Strict, the line that took it). With [Register] db.Close returns them as errors. What is closed because a
+	// context has ended does not count, and a test that has failed or was skipped only gets a line in its log.
 	AllowLeaks bool
 
 	// Strict fails a test that sends a statement on one connection while a transaction is open on another: as a rule, db was
@@ -72,13 +74,14 @@ type Config struct {
 
 	// Shared lets all tests of a process run in one worker database, as plain concurrent transactions, instead of one for
 	// each test that runs at the same time: for seeds so large that a clone of the template is too dear. See the package
-	// documentation for what that costs.
+	// documentation for what that costs. It excludes ResetSequences and KeepFailed, which are refused beside it; TXISO_KEEP keeps
+	// nothing then.
 	Shared bool
 
 	// KeepFailed keeps the databases of tests that fail, so that one can look at what they did: the test's transaction is
 	// committed, its worker database renamed, and the test's log says how to open it with psql. Another worker database
-	// takes its place. The variable TXISO_KEEP=1 does the same for one run. Of nested tests nothing is kept but what their
-	// outermost test did. What is kept stays until `txiso clean`, or until there are too many.
+	// takes its place. Clones of the test are kept, too. The variable TXISO_KEEP=1 does the same for one run. Of nested tests nothing
+	// is kept but what their outermost test did, and of one that did nothing, nothing. What is kept stays until `txiso clean`, or until there are too many.
 	KeepFailed bool
 
 	// MaxKept is how many databases are kept, those of other processes and other runs included; the oldest ones, unless
@@ -224,7 +227,8 @@ type test struct {
 }
 
 // DB returns a database of t's own: an ordinary *sql.DB of pgx's stdlib, ready for parallel use. Whatever is done with it
-// is rolled back when t and its subtests have ended; closing it earlier is allowed and undoes nothing. Within one test all
+// is rolled back when t and its subtests have ended (a statement that still runs is cancelled, and waited for half a minute at
+// most); closing it earlier is allowed and undoes nothing. Within one test all
 // calls of DB and [Iso.Pool] see the same data; a subtest that calls it with its own t gets a database of its own.
 //
 // It ends in a Cleanup that the first call for t has registered. So call it first; start servers and goroutines that use it then, and
@@ -295,8 +299,9 @@ type Private struct {
 
 // Clone returns a private database, cloned from the template: for tests that need what a transaction that is rolled back
 // cannot give. Each call gives another one. It sees nothing of what DB and Pool do. For pgx: pgxpool.New(ctx, clone.DSN).
-// When t and its subtests have ended it is dropped, in the background. If it cannot be dropped, the log of the next test that asks
-// for a clone says why, or the error of [Iso.Close].
+// When t and its subtests have ended it is dropped, in the background, unless t has failed and [Config.KeepFailed] keeps it. If it
+// cannot be dropped, the log of the next test that asks for a clone says why, or the error of [Iso.Close]; t itself fails if it had to
+// wait for the drop, or if the server has gone away.
 //
 // It costs a few milliseconds, and some tens more for the first connection to it, if a worker database that nobody has used
 // yet is there to become the clone. Whenever one has, the next is made while tests run, and any later test or process may

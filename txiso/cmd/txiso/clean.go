@@ -10,14 +10,15 @@ import (
 
 const cleanHelp = `txiso clean [-all] [-dry-run] [-unused DURATION] [-json] [-dsn DSN]
 
-Drops what failed tests have kept, what killed processes have left, and templates that nobody has used for a week with all
+Drops what failed tests have kept, what killed processes have left, and templates that nobody has used for a while (a week) with all
 that was cloned from them. Tests do the latter two by themselves, now and then. Nothing is dropped that a live process
 holds, and nothing that txiso has not made. What failed tests have kept goes even if psql is open on it. It prints what it
 dropped.
 
     -all               every database that no live process holds, whatever its age: the next test makes them anew
     -dry-run           only print what would be dropped
-    -unused DURATION   how long a template must be unused to be dropped, for instance 24h; default 168h
+    -unused DURATION   how long a template must be unused to be dropped, for instance 24h; default: the variable
+                       TXISO_STALE_AFTER, else 168h
     -json              print a JSON object: dry_run, and in databases the names of what was, or would be, dropped
 
 An embedded server that is stopped is started for it.

@@ -116,3 +116,50 @@ func TestAStatementLostWithAnothersSavepointIsReported(t *testing.T) {
 		t.Errorf("findings: %q", findings)
 	}
 }
+
+// A transaction that begins in a pipeline whose first statements have been flushed could not be seen coming when those were sent, so it
+// does not wait.
+func TestABeginBehindAFlushBesideATransactionIsRefused(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		pipeline := flushed(t, connectTo(t, s).PgConn(), "SELECT 1")
+		pipeline.SendQueryParams("BEGIN", nil, nil, nil, nil)
+		if err := pipeline.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		err = pipeline.Close()
+		expect(t, "code", code(err), "55P03")
+		if err == nil || !strings.Contains(err.Error(), "a transaction cannot begin here while the one begun at") {
+			t.Error(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}
+
+// PostgreSQL lets a transaction that has queried nothing become READ WRITE again. Here that would take back the savepoint that a SHOW has
+// needed, and with it what was set since.
+func TestAReadOnlyTransactionThatHasShownSomethingCannotBecomeReadWrite(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "SET TRANSACTION READ ONLY")
+		expect(t, "read only", value(t, tx, "SHOW transaction_read_only"), "on")
+		_, err = tx.Exec("SET TRANSACTION READ WRITE")
+		expect(t, "code", code(err), "0A000")
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+	})
+}

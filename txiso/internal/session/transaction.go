@@ -131,7 +131,7 @@ func (s *Session) controlBegin(c *conn, st sqltext.Statement, text string, inTx 
 }
 
 // makeWay ends another connection's transaction that yields. One that does not is still open when c's statement could not be seen to begin
-// one before it was sent: prepared long ago, or in a pipeline that has begun with something else.
+// one before it was sent: in a pipeline whose first statements have been flushed.
 func (s *Session) makeWay(c *conn) bool {
 	if s.tx.failed && s.tx.yields {
 		s.zombify()
