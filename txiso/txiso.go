@@ -24,8 +24,9 @@ import (
 type Config struct {
 	// DSN is a connection string of the server, keyword/value or URL, as pgx understands it. Its database is only used
 	// for locks; its role must be allowed to create databases. It must lead to the server itself, or through a pooler in
-	// session mode, because those locks are a session's. Without connect_timeout in it, connecting is given up after ten seconds.
-	// "" means the TXISO_DSN variable, and without that the embedded server.
+	// session mode, because those locks are a session's. (PgBouncer needs no setting for that; Shared does not work through it.)
+	// Without connect_timeout in it, connecting is given up after ten seconds. "" means the TXISO_DSN variable, and without that
+	// the embedded server.
 	DSN string
 
 	// Migrations holds goose SQL files at its root; nil means empty databases. They run once per fingerprint of their names, their

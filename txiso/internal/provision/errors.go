@@ -17,6 +17,7 @@ import (
 
 // SQLSTATEs, PostgreSQL manual, appendix A.
 const (
+	protocolViolation     = "08P01"
 	invalidParameter      = "22023"
 	invalidPassword       = "28P01"
 	invalidAuthorization  = "28000"
@@ -72,6 +73,8 @@ func connectAdvice(ctx context.Context, base *pgx.ConnConfig, err error) string 
 	}
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case sqlState(err) == protocolViolation && strings.Contains(err.Error(), "startup parameter"): // PgBouncer's words
+		return "a pooler refuses a parameter of the DSN (Config.DSN or TXISO_DSN): remove it there, add it to the pooler's ignore_startup_parameters, or let the DSN lead to the server itself"
 	case strings.Contains(err.Error(), "server refused TLS connection"): // pgconn's words
 		return "the server has no TLS: put sslmode=prefer or sslmode=disable into the DSN (Config.DSN or TXISO_DSN), or turn ssl on there"
 	case errors.As(err, &certificate):

@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,25 +26,28 @@ type link struct {
 // that is a week fast, all would be stale.
 func (l *link) now() time.Time { return time.Now().Add(l.ahead) }
 
-// neutral makes the connection independent of what the role or the server set for applications:
-// no timeout may end a wait, and each statement must see what was committed before it.
-var neutral = map[string]string{
-	"statement_timeout":                   "0",
-	"lock_timeout":                        "0",
-	"idle_in_transaction_session_timeout": "0",
-	"default_transaction_isolation":       "read committed",
-	"default_transaction_read_only":       "off",
-}
-
-// prelude does the rest of it, which servers that are too old would not let us connect with.
-const prelude = `SET idle_session_timeout = 0;
+// prelude makes the connection independent of what the role or the server set for applications: no timeout may end a wait, and
+// each statement must see what was committed before it. What this process holds must be free when its machine is gone without a
+// word, after a minute instead of the hours that operating systems take (it means nothing on a unix socket).
+//
+// These are statements, because a pooler refuses a startup parameter that it does not know (PgBouncer's
+// ignore_startup_parameters).
+const prelude = `SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET idle_session_timeout = 0;
+SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) <> '0';
+SET default_transaction_isolation = 'read committed';
+SET default_transaction_read_only = off;
+SET tcp_keepalives_idle = 30;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3;
 SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb, extract(epoch FROM clock_timestamp())
 FROM pg_roles WHERE rolname = current_user`
 
 // dial connects and checks the server. purpose is shown in pg_stat_activity.
 func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, error) {
 	cfg := base.Config.Copy()
-	maps.Copy(cfg.RuntimeParams, neutral)
 	cfg.RuntimeParams["application_name"] = applicationName(purpose)
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -59,11 +61,7 @@ func firstLink(ctx context.Context, conn *pgconn.PgConn, base *pgx.ConnConfig) (
 	if conn == nil {
 		return dial(ctx, base, "keeper")
 	}
-	settings := fmt.Sprintf("SET application_name = %s;\n", literal(applicationName("keeper")))
-	for name, value := range neutral {
-		settings += fmt.Sprintf("SET %s = %s;\n", name, literal(value))
-	}
-	return greeted(ctx, conn, settings+prelude)
+	return greeted(ctx, conn, fmt.Sprintf("SET application_name = %s;\n", literal(applicationName("keeper")))+prelude)
 }
 
 // greeted makes a link of a connection, which it closes if that fails.

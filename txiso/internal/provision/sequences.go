@@ -34,12 +34,14 @@ WHERE c.relpersistence <> 't' AND has_schema_privilege(c.relnamespace, 'USAGE') 
 func (p *Provisioner) movedSequences(ctx context.Context, name string) (moved []Sequence, err error) {
 	cfg := p.base.Copy()
 	cfg.Database = name
-	cfg.RuntimeParams["search_path"] = "pg_catalog" // so that names come qualified
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, doing("looking at the template's sequences", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "SET search_path = pg_catalog"); err != nil { // so that names come qualified
+		return nil, doing("looking at the template's sequences", err)
+	}
 	var list []byte
 	if err := conn.QueryRow(ctx, selectSequences).Scan(&list); err != nil {
 		return nil, doing("looking at the template's sequences", err)
