@@ -4,6 +4,7 @@ package txiso_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"strings"
@@ -74,6 +75,40 @@ func TestAServerWithPasswords(t *testing.T) {
 		playTestWith(t, ctx, func(tb *fakeTB) { poor.DB(tb) }).expectFatal(t,
 			"the server had no free connection until the test's context ended", "raise max_connections", "-parallel", "SQLSTATE 53300")
 	})
+}
+
+// A server that was made where no locale is set knows no encoding: 'ä' has two letters there. Nobody means that for his tests.
+func TestAServerMadeWithoutALocaleGivesDatabasesInUTF8(t *testing.T) {
+	server := startServerIn(t, "SQL_ASCII")
+	worker := fresh(t, txiso.Config{DSN: server.socketDSN(), Migrations: table(t)})
+	playTest(t, func(tb *fakeTB) {
+		for what, db := range map[string]*sql.DB{"DB": worker.DB(tb), "Clone": worker.Clone(tb).DB} {
+			var encoding string
+			var letters int
+			if err := db.QueryRow("SELECT current_setting('server_encoding'), length('ä')").Scan(&encoding, &letters); err != nil || encoding != "UTF8" || letters != 1 {
+				t.Errorf("%s: the encoding is %s, the letter is %d long, %v", what, encoding, letters, err)
+			}
+		}
+	}).expectPass(t)
+}
+
+// A transaction that a test has left prepared outlived its connection, and then nobody could drop the clone any more.
+func TestACloneWithATransactionLeftPreparedIsDropped(t *testing.T) {
+	server := startServer(t, "max_prepared_transactions = 2")
+	worker := fresh(t, txiso.Config{DSN: server.socketDSN(), Migrations: table(t)})
+	admin := connect(t, server.socketDSN())
+	for range 3 {
+		playTest(t, func(tb *fakeTB) {
+			clone := worker.Clone(tb)
+			execute(t, clone.DB, "BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'it''s left'")
+		}).expectPass(t)
+		closeIso(t, worker)
+		worker = fresh(t, txiso.Config{DSN: server.socketDSN(), Migrations: table(t)})
+	}
+	var left int
+	if err := admin.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM pg_prepared_xacts) + (SELECT count(*) FROM pg_database WHERE datname ~ '_c[0-9a-f]{12}$')").Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d prepared transactions and clones are left, %v", left, err)
+	}
 }
 
 // Of six connections the keeper has one, and each session that is there already; occupy takes what remains.

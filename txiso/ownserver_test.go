@@ -30,10 +30,16 @@ type ownServer struct {
 // startServer runs a server until t ends, or this process does, however that may be.
 func startServer(t *testing.T, settings ...string) *ownServer {
 	t.Helper()
+	return startServerIn(t, "UTF8", settings...)
+}
+
+// startServerIn is startServer for one that was made for an encoding.
+func startServerIn(t *testing.T, encoding string, settings ...string) *ownServer {
+	t.Helper()
 	s := &ownServer{t: t, bin: binaries(t), dir: publicDir(t), port: freePort(t)}
 	s.write("password", password)
 	s.run("initdb", "--pgdata="+s.data(), "--username=postgres", "--pwfile="+filepath.Join(s.dir, "password"),
-		"--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C")
+		"--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding="+encoding, "--locale=C")
 	s.write("data/postgresql.auto.conf", fmt.Sprintf("listen_addresses = '127.0.0.1'\nport = %d\nunix_socket_directories = '%s'\nfsync = off\n%s\n",
 		s.port, s.dir, strings.Join(settings, "\n")))
 	s.stopWhenWeEnd()

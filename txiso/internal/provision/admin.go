@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -61,47 +62,110 @@ func comment(name string, m marker) string {
 // drop removes a database of ours. The caller holds its lock. DROP DATABASE sleeps 100 ms when it
 // finds somebody connected, even if he is just leaving: empty waits for that in smaller steps.
 //
-// FORCE is for those who have come since. It demands rights over everybody it finds, autovacuum workers included, over whom
+// FORCE is for those who have come since, or come back faster than they can be sent away. It demands rights over everybody it finds, autovacuum workers included, over whom
 // a plain role has none; without it PostgreSQL sends those away itself (dropdb in dbcommands.c).
 func (l *link) drop(ctx context.Context, name string) error {
-	if err := l.empty(ctx, name); err != nil {
+	if err := l.empty(ctx, name); err != nil && !errors.Is(err, errTheyStay) {
 		return err
 	}
-	_, err := l.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
-	if sqlState(err) == insufficientPrivilege {
-		_, err = l.exec(ctx, "DROP DATABASE IF EXISTS "+name)
+	err := l.dropForced(ctx, name)
+	if sqlState(err) == objectInUse && l.rollBackPrepared(ctx, name) == nil {
+		err = l.dropForced(ctx, name)
 	}
 	return doing("dropping "+name, err)
 }
 
+func (l *link) dropForced(ctx context.Context, name string) error {
+	_, err := l.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+	if sqlState(err) == insufficientPrivilege {
+		_, err = l.exec(ctx, "DROP DATABASE IF EXISTS "+name)
+	}
+	return err
+}
+
+// rollBackPrepared ends the transactions that somebody has left prepared in a database, where alone that can be done: they outlive
+// their connections, and a database that has some cannot be dropped.
+func (l *link) rollBackPrepared(ctx context.Context, name string) error {
+	base := l.base.Copy()
+	base.Database = name
+	there, err := dial(ctx, base, "admin")
+	if err != nil {
+		return err
+	}
+	defer there.hangUp()
+	results, err := there.exec(ctx, "SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts WHERE database = current_database()")
+	if err != nil {
+		return err
+	}
+	for i := range results[0].Rows {
+		if _, err := there.exec(ctx, text(results[0], i, 0)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 const (
+	// The first and the longest pause between two looks at who is still connected.
 	emptyStep    = 500 * time.Microsecond
+	emptyStepMax = 20 * time.Millisecond
+	// emptyTimeout is for those who are sent away.
 	emptyTimeout = 10 * time.Second
+	// strangersTimeout is for those who cannot be: they may be leaving, as a connection of ours is that was closed a moment ago.
+	strangersTimeout = 2 * time.Second
+	// passTimeout is the same where there are other databases to choose from.
+	passTimeout = 100 * time.Millisecond
 )
 
-// empty ends all connections to a database and waits until they are gone.
-// Autovacuum workers do not count: PostgreSQL itself sends them away when they are in the way. They are told by having no
-// user, because their backend_type is hidden from a role that is no superuser.
+var errTheyStay = fmt.Errorf("they do not leave within %s", emptyTimeout)
+
+// empty ends all connections to a database and waits until they are gone. It fails if there are some that the role must not end.
 func (l *link) empty(ctx context.Context, name string) error {
-	others := " FROM pg_stat_activity WHERE datname = " + literal(name) + " AND usesysid IS NOT NULL"
-	results, err := l.exec(ctx, "SELECT pg_terminate_backend(pid)"+others)
-	if err != nil {
-		return doing("disconnecting other users of "+name, err)
-	}
+	return l.sendAway(ctx, name, visitors(name, "true"), strangersTimeout)
+}
+
+// vacate is empty for a database that is to be leased: who must not be sent away, such as a program that watches over all databases, is
+// in nobody's way as long as no transaction of his is open.
+func (l *link) vacate(ctx context.Context, name string) error {
+	return l.sendAway(ctx, name, visitors(name, "EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid)"), passTimeout)
+}
+
+// visitors sends away whom the role may, and counts them, and those of the others that are in the way.
+//
+// The rule is pg_terminate_backend's (pg_signal_backend in signalfuncs.c). Autovacuum workers do not count: PostgreSQL itself sends them
+// away when they are in the way. They are told by having no user, because their backend_type is hidden from a role that is no superuser.
+func visitors(name, inTheWay string) string {
+	return `SELECT count(CASE WHEN may THEN pg_terminate_backend(pid) END), count(*) FILTER (WHERE NOT may AND there),
+string_agg(DISTINCT quote_ident(usename), ', ') FILTER (WHERE NOT may AND there)
+FROM (SELECT a.pid, coalesce(r.rolname, '?') AS usename, ` + inTheWay + ` AS there,
+	me.rolsuper OR NOT coalesce(r.rolsuper, false) AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE')) AS may
+	FROM pg_stat_activity a JOIN pg_roles me ON me.rolname = current_user LEFT JOIN pg_roles r ON r.oid = a.usesysid
+	WHERE a.datname = ` + literal(name) + ` AND a.usesysid IS NOT NULL) v`
+}
+
+func (l *link) sendAway(ctx context.Context, name, visitors string, strangers time.Duration) error {
 	// A statement that is given up would cost the connection, so this bounds the pauses only.
-	patience, cancel := context.WithTimeoutCause(ctx, emptyTimeout, fmt.Errorf("they do not leave within %s", emptyTimeout))
+	patience, cancel := context.WithTimeoutCause(ctx, emptyTimeout, errTheyStay)
 	defer cancel()
-	for n := len(results[0].Rows); n > 0; {
-		if err := sleep(patience, emptyStep); err != nil {
-			return doing("disconnecting other users of "+name, err)
-		}
-		results, err := l.exec(ctx, "SELECT count(*)"+others)
+	began := time.Now()
+	for pause := emptyStep; ; pause = min(2*pause, emptyStepMax) {
+		results, err := l.exec(ctx, visitors)
 		if err != nil {
 			return doing("disconnecting other users of "+name, err)
 		}
-		n, _ = strconv.Atoi(text(results[0], 0, 0))
+		sentAway, _ := strconv.Atoi(text(results[0], 0, 0))
+		staying, _ := strconv.Atoi(text(results[0], 0, 1))
+		switch {
+		case sentAway == 0 && staying == 0:
+			return nil
+		case sentAway == 0 && time.Since(began) > strangers:
+			return doing("disconnecting other users of "+name, fmt.Errorf("it is in use by %s, whom the role %s may not disconnect; "+
+				"end those connections, or keep that program from databases that start with txiso_", text(results[0], 0, 2), identifier(l.role)))
+		}
+		if err := sleep(patience, pause); err != nil {
+			return doing("disconnecting other users of "+name, err)
+		}
 	}
-	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -249,9 +249,9 @@ func TestADatabaseWhoseVisitorCannotBeSentAwayIsPassedOver(t *testing.T) {
 	giveBack(t, c)
 	var visitors []*pgx.Conn
 	for _, name := range visited {
-		as := server(t).Config()
-		as.Database = name
-		visitors = append(visitors, connect(t, as))
+		visitor := visit(t, name)
+		execute(t, visitor, "BEGIN")
+		visitors = append(visitors, visitor)
 	}
 	if name := lease(t, p).Name(); slices.Contains(visited, name) {
 		t.Errorf("leased %s, which a superuser is connected to", name)

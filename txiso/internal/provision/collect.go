@@ -169,15 +169,14 @@ func (c *collector) dropAll(ctx context.Context, s *survey, fp string) error {
 		return nil
 	}
 	template := s.named(templateName(fp))
+	var failures []error
 	for _, d := range s.databases {
 		if d.droppable() && fingerprintOf(d.name) == fp && d != template {
-			if err := c.drop(ctx, d); err != nil {
-				return err
-			}
+			failures = append(failures, c.drop(ctx, d))
 		}
 	}
-	if !template.droppable() {
-		return nil // there was none, or it is a stranger's
+	if err := errors.Join(failures...); err != nil || !template.droppable() { // there was none, or it is a stranger's
+		return err
 	}
 	return c.drop(ctx, template)
 }
@@ -211,10 +210,7 @@ const (
 // help drops some of what dead processes have left if it is too much. What fails is left to a later run.
 func (l *link) help(ctx context.Context, litter []*database) {
 	c := collector{link: l}
-	for _, d := range litter {
-		if len(litter)-len(c.dropped) <= fewLitter || len(c.dropped) == maxHelp {
-			return
-		}
+	for _, d := range litter[:min(maxHelp, max(0, len(litter)-fewLitter))] {
 		_ = c.dropLitter(ctx, d.name)
 	}
 }

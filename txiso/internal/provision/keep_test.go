@@ -14,14 +14,15 @@ import (
 
 func keep(t *testing.T, w interface{ Name() string }, most int) string {
 	t.Helper()
-	name, err := tryKeep(t, w, most)
+	kept, err := tryKeep(t, w, most)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return name
+	connect(t, parse(t, kept.Conninfo)).Close(t.Context())
+	return kept.Name
 }
 
-func tryKeep(t *testing.T, w interface{ Name() string }, most int) (string, error) {
+func tryKeep(t *testing.T, w interface{ Name() string }, most int) (*provision.Kept, error) {
 	t.Helper()
 	var kept *provision.Kept
 	var err error
@@ -32,13 +33,12 @@ func tryKeep(t *testing.T, w interface{ Name() string }, most int) (string, erro
 		kept, err = w.Keep(t.Context(), t.Name(), most)
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if want := "txiso_kept_" + strings.ToLower(t.Name())[:min(len(t.Name()), 40)]; !strings.HasPrefix(kept.Name, want) {
 		t.Errorf("the name is %s, want %s…", kept.Name, want)
 	}
-	connect(t, parse(t, kept.Conninfo)).Close(t.Context())
-	return kept.Name, nil
+	return kept, nil
 }
 
 func parse(t *testing.T, conninfo string) *pgx.ConnConfig {

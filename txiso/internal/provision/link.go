@@ -16,10 +16,14 @@ import (
 // link is a connection to the maintenance database and what it learned about the server.
 type link struct {
 	conn  *pgconn.PgConn
+	base  *pgx.ConnConfig
 	major int    // major version of the server
 	home  string // current_database()
 	role  string // current_user
 	ahead time.Duration
+
+	collation string // version of the collations of template0, "" if it has none
+	ascii     bool   // template0 knows no encoding, and could have any
 }
 
 // now is what the server's clock shows. Databases are dated by it, whichever machine's processes use them: by a clock
@@ -42,8 +46,17 @@ SET default_transaction_read_only = off;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;
 SET tcp_keepalives_count = 3;
-SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb, extract(epoch FROM clock_timestamp())
-FROM pg_roles WHERE rolname = current_user`
+SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb, extract(epoch FROM clock_timestamp()),
+pg_encoding_to_char(t.encoding) = 'SQL_ASCII' AND t.datctype IN ('C', 'POSIX'), `
+
+// preludeEnd is the end of its last statement: versions before 15 do not know that of a database's collations.
+func preludeEnd(major int) string {
+	version := "NULL"
+	if major >= 15 {
+		version = "pg_database_collation_actual_version(t.oid)"
+	}
+	return version + " FROM pg_roles, pg_database t WHERE rolname = current_user AND t.datname = 'template0'"
+}
 
 // dial connects and checks the server. purpose is shown in pg_stat_activity.
 func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, error) {
@@ -53,7 +66,7 @@ func dial(ctx context.Context, base *pgx.ConnConfig, purpose string) (*link, err
 	if err != nil {
 		return nil, connectError(ctx, base, err)
 	}
-	return greeted(ctx, conn, prelude)
+	return greeted(ctx, conn, base, "")
 }
 
 // firstLink is the keeper's link: on conn, or on a connection of its own if that is nil.
@@ -61,13 +74,13 @@ func firstLink(ctx context.Context, conn *pgconn.PgConn, base *pgx.ConnConfig) (
 	if conn == nil {
 		return dial(ctx, base, "keeper")
 	}
-	return greeted(ctx, conn, fmt.Sprintf("SET application_name = %s;\n", literal(applicationName("keeper")))+prelude)
+	return greeted(ctx, conn, base, fmt.Sprintf("SET application_name = %s;\n", literal(applicationName("keeper"))))
 }
 
 // greeted makes a link of a connection, which it closes if that fails.
-func greeted(ctx context.Context, conn *pgconn.PgConn, prelude string) (*link, error) {
-	l := &link{conn: conn}
-	if err := l.greet(ctx, prelude); err != nil {
+func greeted(ctx context.Context, conn *pgconn.PgConn, base *pgx.ConnConfig, first string) (*link, error) {
+	l := &link{conn: conn, base: base}
+	if err := l.greet(ctx, first); err != nil {
 		l.close(ctx)
 		return nil, err
 	}
@@ -79,17 +92,18 @@ func applicationName(purpose string) string {
 	return name[:min(len(name), 63)] // NAMEDATALEN-1, else the server would say so in a notice
 }
 
-func (l *link) greet(ctx context.Context, prelude string) error {
+func (l *link) greet(ctx context.Context, first string) error {
 	version := l.conn.ParameterStatus("server_version")
 	if l.major = majorVersion(version); l.major < oldestSupported {
 		return versionError(version)
 	}
-	results, err := l.exec(ctx, prelude)
+	results, err := l.exec(ctx, first+prelude+preludeEnd(l.major))
 	if err != nil {
 		return err
 	}
 	row := results[len(results)-1]
 	l.home, l.role = text(row, 0, 0), text(row, 0, 1)
+	l.ascii, l.collation = text(row, 0, 5) == "t", text(row, 0, 6)
 	if now := moment(text(row, 0, 4)); !now.IsZero() {
 		l.ahead = time.Until(now)
 	}

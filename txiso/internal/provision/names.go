@@ -17,7 +17,7 @@ const prefix = "txiso_"
 
 // layout is part of every fingerprint: change it when a template built by older code must not
 // be used by newer code.
-const layout = "5"
+const layout = "6"
 
 // ourName matches every name this package gives to a database. Its groups are the build prefix,
 // the fingerprint, the number of a slot and the tail of a clone.
@@ -26,11 +26,12 @@ var ourName = regexp.MustCompile(`^txiso_(build_)?([0-9a-f]{16})(?:_(?:([1-9][0-
 // fingerprint is of everything that decides what a template contains or who may use it. The
 // maintenance database is part of it because locks taken in another one would not be seen, the
 // role because only the owner of a template may clone it, the runtime parameters (search_path,
-// say) because migrations run with them. The server's locale is not: it never changes under a
-// database that exists.
+// say) because migrations run with them. So is the version of the system's collations: after an update PostgreSQL clones no database
+// that was made before (15 and newer), and its indexes may be in the wrong order. The server's locale is not: it never changes
+// under a database that exists.
 func fingerprint(migrations string, l *link, base *pgx.ConnConfig) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "layout %s server %d home %q role %q %s", layout, l.major, l.home, l.role, migrations)
+	fmt.Fprintf(h, "layout %s server %d collation %q home %q role %q %s", layout, l.major, l.collation, l.home, l.role, migrations)
 	for _, name := range slices.Sorted(maps.Keys(base.RuntimeParams)) {
 		if name != "application_name" {
 			fmt.Fprintf(h, " %q=%q", name, base.RuntimeParams[name])

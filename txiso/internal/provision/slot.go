@@ -66,7 +66,7 @@ func attempt[T any](ctx context.Context, p *Provisioner, f func(context.Context,
 }
 
 func (p *Provisioner) lease(ctx context.Context, k *keeper) (*WorkerDB, error) {
-	slot, err := p.claimSlot(ctx, k, p.candidates, func(*database) bool { return true })
+	slot, err := p.claimSlot(ctx, k, p.candidates, func(*database) bool { return true }, (*link).vacate)
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +85,11 @@ type claimed struct {
 }
 
 // claimSlot takes the lock of the first of names that nobody holds and that is as wanted, and makes that usable. It returns no
-// name if there is none. What dead processes have left may be dropped for it. One that somebody is connected to who cannot
-// be sent away (a superuser's psql) is passed over.
-func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*survey) iter.Seq[string], wanted func(*database) bool) (claimed, error) {
+// name if there is none. What dead processes have left may be dropped for it. One that vacate fails for, because somebody is connected to
+// it who cannot be sent away (a superuser's psql), is passed over.
+func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*survey) iter.Seq[string], wanted func(*database) bool,
+	vacate func(*link, context.Context, string) error,
+) (claimed, error) {
 	occupied := make(map[string]bool)
 	free := func(d *database) bool { return (d == nil || !occupied[d.name]) && wanted(d) }
 	for {
@@ -95,7 +97,7 @@ func (p *Provisioner) claimSlot(ctx context.Context, k *keeper, names func(*surv
 		if err != nil || slot.name == "" {
 			return slot, doing("looking for a free database", err)
 		}
-		err = p.prepare(ctx, k, slot)
+		err = p.prepare(ctx, k, slot, vacate)
 		if err == nil {
 			return slot, nil
 		}
@@ -173,12 +175,12 @@ func (k *keeper) claimOne(ctx context.Context, name string, wanted func(*databas
 }
 
 // prepare makes a claimed slot usable.
-func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed) error {
+func (p *Provisioner) prepare(ctx context.Context, k *keeper, slot claimed, vacate func(*link, context.Context, string) error) error {
 	switch {
 	case !slot.db.complete():
 		return p.create(ctx, k, slot)
 	case slot.db.busy: // with backends of a process that was killed
-		return k.do(ctx, func(ctx context.Context, l *link) error { return l.empty(ctx, slot.name) })
+		return k.do(ctx, func(ctx context.Context, l *link) error { return vacate(l, ctx, slot.name) })
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -87,7 +88,11 @@ func strangerError(db *database) error {
 	if db == nil || db.droppable() {
 		return nil
 	}
-	return fmt.Errorf("the database %s is not one that txiso created; rename or drop it", db.name)
+	why := ""
+	if strings.HasPrefix(db.name, buildName("")) {
+		why = " (or a migration has given it a comment, a connection limit or another owner, which tells: let migrations leave their database's own alone)"
+	}
+	return fmt.Errorf("the database %s is not one that txiso created%s; rename or drop it", db.name, why)
 }
 
 // buildOnce builds the template unless another process has done it by the time we hold the
@@ -149,7 +154,11 @@ func (p *Provisioner) dropFailed(ctx context.Context, admin *link, build string)
 // build fills a database under the build name. The last step gives it its name, so a template
 // that exists is complete.
 func (p *Provisioner) build(ctx context.Context, admin *link, build string) error {
-	if err := admin.create(ctx, build, "template0", ""); err != nil {
+	encoding := ""
+	if admin.ascii { // what a server that was made without a locale has, and what nobody wants who does not say so
+		encoding = "ENCODING 'UTF8'"
+	}
+	if err := admin.create(ctx, build, "template0", encoding); err != nil {
 		return doing("creating the template", err)
 	}
 	if err := p.fill(ctx, build); err != nil {
