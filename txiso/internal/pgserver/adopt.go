@@ -26,6 +26,7 @@ const (
 	absent   state = iota // nobody answers
 	starting              // or recovering
 	stopping
+	silent    // says that it is ready, but lets nobody in
 	unguarded // answers, but has no watchdog
 	up
 )
@@ -124,11 +125,11 @@ func (c *cluster) judge(ctx context.Context, err error) (state, error) {
 		return absent, err
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return absent, nil
-	case errors.Is(err, syscall.EACCES), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, context.DeadlineExceeded):
 		return absent, fmt.Errorf("txiso: the embedded server does not answer (log in %s): %w: stop its process, or set TXISO_DSN to another server",
 			c.logFile(), err)
 	}
-	return stopping, nil // it hung up, or is too busy to let us in
+	return silent, nil // it hung up: it goes down, or cannot make a process for us
 }
 
 func (c *cluster) judgeAnswer(answer *pgconn.PgError) (state, error) {

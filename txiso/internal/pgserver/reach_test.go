@@ -5,6 +5,7 @@ package pgserver
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,6 +31,35 @@ func TestServerWhoseSocketCannotBeReachedIsLeftAlone(t *testing.T) {
 	if err := Stop(t.Context(), h.config()); err != nil { // which does not ask
 		t.Fatal(err)
 	}
+	connect(t, h.start())
+}
+
+// A server that could make no process for somebody who came was taken for one that stops, and was killed with all who used it.
+func TestServerThatCannotMakeAProcessIsLeftAlone(t *testing.T) {
+	prlimit, err := exec.LookPath("prlimit")
+	if err != nil {
+		t.Skip("this needs util-linux to limit a process that runs")
+	}
+	owner, err := serverAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Parallel()
+	h := newHome(t)
+	conn := connect(t, h.start())
+	p := postmasterOf(t, h.cluster())
+	limit := func(processes string) {
+		if out, err := owner.command(t.Context(), prlimit, "--pid", strconv.Itoa(p.pid), "--nproc="+processes+":").CombinedOutput(); err != nil {
+			t.Fatalf("prlimit: %v: %s", err, out)
+		}
+	}
+	limit("1")
+	_, err = Start(t.Context(), h.config())
+	wantError(t, err, nil, "(pid "+strconv.Itoa(p.pid)+")", "cannot make another process", "run fewer tests at once")
+	if query[int](t, conn, "SELECT 1") != 1 {
+		t.Error("the server does not answer")
+	}
+	limit("4096")
 	connect(t, h.start())
 }
 

@@ -197,6 +197,8 @@ func (s state) patience() time.Duration {
 		return time.Minute
 	case stopping:
 		return 20 * time.Second
+	case silent:
+		return 10 * time.Second
 	default:
 		return 2 * time.Second
 	}
@@ -223,8 +225,8 @@ func (c *cluster) settle(ctx context.Context) (state, error) {
 			last, since = s, time.Now()
 		}
 		if time.Since(since) > s.patience() {
-			if s == absent {
-				err = c.outOfReach()
+			if s == absent || s == silent {
+				err = c.outOfReach(s)
 			}
 			if err != nil {
 				return s, err
@@ -237,12 +239,17 @@ func (c *cluster) settle(ctx context.Context) (state, error) {
 	}
 }
 
-// outOfReach is the error for a server that is up by its own account, while there is no socket: we may be in a container that has another /tmp,
-// or the socket was removed. Somebody else may use it, so it is not ours to kill. nil if its postmaster is dead, whatever the file says.
-func (c *cluster) outOfReach() error {
+// outOfReach is the error for a server that is up by its own account, while there is no socket (we may be in a container that has another /tmp,
+// or the socket was removed), or while it lets nobody in. Somebody else may use it, so it is not ours to kill. nil if its postmaster is
+// dead, whatever the file says.
+func (c *cluster) outOfReach(s state) error {
 	p, alive, err := c.running()
 	if err != nil || !alive || p.status != "ready" {
 		return err
+	}
+	if s == silent {
+		return fmt.Errorf("txiso: the embedded server runs (pid %d), but hangs up on who connects, as servers do that cannot make another process "+
+			"(log in %s): run fewer tests at once, raise the limits of processes or memory, or stop it with kill -INT %d", p.pid, c.logFile(), p.pid)
 	}
 	return fmt.Errorf("txiso: the embedded server runs (pid %d), but its socket in %s cannot be reached from here: stop it with kill -INT %d, "+
 		"or set TXISO_HOME to another directory, for instance one for each container", p.pid, p.socketDir, p.pid)

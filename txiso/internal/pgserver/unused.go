@@ -60,8 +60,8 @@ func (c *cluster) endUnused(ctx context.Context) error {
 // endOr ends a server that is about to stop or to start, and leaves any other that answers with an error, or that cannot be asked.
 func (c *cluster) endOr(ctx context.Context, err error) error {
 	found, final := c.judge(ctx, err)
-	if found == absent && final == nil {
-		final = c.outOfReach()
+	if (found == absent || found == silent) && final == nil {
+		final = c.outOfReach(found)
 	}
 	if final != nil {
 		return final
