@@ -163,3 +163,33 @@ func TestAReadOnlyTransactionThatHasShownSomethingCannotBecomeReadWrite(t *testi
 		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
 	})
 }
+
+// A BEGIN that is only prepared opens nothing, so it has nothing to wait for.
+func TestABeginCanBePreparedBesideATransaction(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		conn := connectTo(t, s).PgConn()
+		if _, err := conn.Prepare(t.Context(), "begins", "BEGIN", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		for _, do := range []string{"begins", "ends"} {
+			if do == "ends" {
+				if _, err := conn.Prepare(t.Context(), do, "ROLLBACK", nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if result := conn.ExecPrepared(t.Context(), do, nil, nil, nil).Read(); result.Err != nil {
+				t.Fatal(result.Err)
+			}
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
+}

@@ -474,9 +474,9 @@ func (s *Session) emitError(c *conn, e *pgproto3.ErrorResponse) {
 	s.ex.skipping = s.ex.open
 }
 
-// begins reports whether a batch opens an app transaction, so that it has to wait for another's end.
+// begins reports whether a batch opens an app transaction, so that it has to wait for another's end. To prepare a BEGIN opens none.
 func (s *Session) begins(c *conn, msgs []byte) bool {
-	found := false
+	found, executes := false, false
 	each(msgs, func(m message) bool {
 		switch m.kind() {
 		case 'Q', 'P':
@@ -486,9 +486,10 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 				found = found || c.beginsWith(stmt.st)
 			}
 		}
+		executes = executes || m.kind() == 'E' || m.kind() == 'Q'
 		return true
 	})
-	if found {
+	if found = found && (executes || lastKind(msgs) != 'S'); found {
 		c.site = here()
 	}
 	return found
