@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -210,8 +211,9 @@ const (
 // help drops some of what dead processes have left if it is too much. What fails is left to a later run.
 func (l *link) help(ctx context.Context, litter []*database) {
 	c := collector{link: l}
-	for _, d := range litter[:min(maxHelp, max(0, len(litter)-fewLitter))] {
-		_ = c.dropLitter(ctx, d.name)
+	n := min(maxHelp, max(0, len(litter)-fewLitter))
+	for _, i := range rand.Perm(len(litter))[:n] { // not the same ones each time: they may be those that cannot be dropped
+		_ = c.dropLitter(ctx, litter[i].name)
 	}
 }
 
