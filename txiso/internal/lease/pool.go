@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -211,7 +212,11 @@ func (p *Pool) open(ctx context.Context, prov *provision.Provisioner) (*Lease, e
 			return &Lease{Session: s, pool: p, db: db, common: common}, nil
 		case !errors.Is(err, provision.ErrChanged):
 			db.Release()
-			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w%s", db.Name(), err, provision.Advice(ctx, db.Config(), err))
+			advice := provision.Advice(ctx, db.Config(), err)
+			if p.cfg.Shared && strings.Contains(err.Error(), "unsupported startup parameter: "+lockTimeout) { // PgBouncer's words
+				advice = "; Config.Shared does not work through a pooler: let the DSN (Config.DSN or TXISO_DSN) lead to the server itself"
+			}
+			return nil, fmt.Errorf("txiso: cannot connect to worker database %s: %w%s", db.Name(), err, advice)
 		}
 		// One that cannot be dropped keeps its lock, so the next is another.
 		if err := p.drop(ctx, db); errors.Is(err, provision.ErrLost) || provision.Ended(ctx) {

@@ -37,11 +37,21 @@ func TestAPoolerThatRefusesParameters(t *testing.T) {
 		t.Error(err)
 	}
 
+	shared := cfg
+	shared.Shared = true
+	_, err = open(t, shared).Get(bounded(t), t.Logf)
+	wantText(t, err, "unsupported startup parameter: lock_timeout", "Config.Shared does not work through a pooler")
+
 	cfg.Provision.DSN += "&work_mem=4096"
 	_, err = open(t, cfg).Get(bounded(t), t.Logf)
-	for _, want := range []string{"unsupported startup parameter: work_mem", "ignore_startup_parameters"} {
-		if !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("%v, want %q", err, want)
+	wantText(t, err, "unsupported startup parameter: work_mem", "ignore_startup_parameters")
+}
+
+func wantText(t *testing.T, err error, pieces ...string) {
+	t.Helper()
+	for _, piece := range pieces {
+		if !strings.Contains(fmt.Sprint(err), piece) {
+			t.Errorf("%v, want %q", err, piece)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (l *link) create(ctx context.Context, name, template, strategy string) erro
 		if sqlState(err) != objectInUse || retries == 2 {
 			return err
 		}
-		if err := l.empty(ctx, template); err != nil {
+		if err := l.empty(ctx, template, strangersTimeout); err != nil {
 			return err
 		}
 	}
@@ -64,8 +64,10 @@ func comment(name string, m marker) string {
 //
 // FORCE is for those who have come since, or come back faster than they can be sent away. It demands rights over everybody it finds, autovacuum workers included, over whom
 // a plain role has none; without it PostgreSQL sends those away itself (dropdb in dbcommands.c).
-func (l *link) drop(ctx context.Context, name string) error {
-	if err := l.empty(ctx, name); err != nil && !errors.Is(err, errTheyStay) {
+//
+// Who may not be sent away is waited for as long as strangers says, see [link.empty].
+func (l *link) drop(ctx context.Context, name string, strangers time.Duration) error {
+	if err := l.empty(ctx, name, strangers); err != nil && !errors.Is(err, errTheyStay) {
 		return err
 	}
 	err := l.dropForced(ctx, name)
@@ -113,16 +115,20 @@ const (
 	emptyTimeout = 10 * time.Second
 	// strangersTimeout is for those who cannot be: they may be leaving, as a connection of ours is that was closed a moment ago.
 	strangersTimeout = 2 * time.Second
-	// passTimeout is the same where there are other databases to choose from.
+	// passTimeout is the same where another database would do as well, or where a later run can do it.
 	passTimeout = 100 * time.Millisecond
 )
 
 var errTheyStay = fmt.Errorf("they do not leave within %s", emptyTimeout)
 
-// empty ends all connections to a database and waits until they are gone. It fails if there are some that the role must not end.
-func (l *link) empty(ctx context.Context, name string) error {
-	return l.sendAway(ctx, name, visitors(name, "true"), strangersTimeout)
+// empty ends all connections to a database and waits until they are gone. Those that the role must not end it waits for no longer than
+// strangers says, and then fails.
+func (l *link) empty(ctx context.Context, name string, strangers time.Duration) error {
+	return l.sendAway(ctx, name, visitors(name, "true"), strangers)
 }
+
+// pass is empty for a database in whose place there are others.
+func (l *link) pass(ctx context.Context, name string) error { return l.empty(ctx, name, passTimeout) }
 
 // vacate is empty for a database that is to be leased: who must not be sent away, such as a program that watches over all databases, is
 // in nobody's way as long as no transaction of his is open.

@@ -189,7 +189,7 @@ func (c *collector) drop(ctx context.Context, d *database) (err error) {
 		err = c.link.spoil(ctx, d.name)
 	}
 	if err == nil {
-		err = c.link.drop(ctx, d.name)
+		err = c.link.drop(ctx, d.name, passTimeout)
 	}
 	if sqlState(err) == unknownDatabase {
 		return nil

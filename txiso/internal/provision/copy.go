@@ -54,5 +54,5 @@ func (c *Copy) Drop(ctx context.Context) error {
 	if c.link.lost() {
 		return nil // a later run drops it
 	}
-	return c.link.drop(ctx, c.Name)
+	return c.link.drop(ctx, c.Name, strangersTimeout)
 }

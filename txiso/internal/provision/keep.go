@@ -71,7 +71,7 @@ func (p *Provisioner) rename(ctx context.Context, admin *link, name, kept, test 
 	if err != nil {
 		return err
 	}
-	if err := admin.empty(ctx, name); err != nil {
+	if err := admin.empty(ctx, name, strangersTimeout); err != nil {
 		return err
 	}
 	mark := marker{Kind: kindKept, Fingerprint: p.fingerprint, Home: p.home, Created: admin.now(), Test: test}

@@ -47,7 +47,7 @@ SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;
 SET tcp_keepalives_count = 3;
 SELECT current_database(), current_user, pg_is_in_recovery(), rolsuper OR rolcreatedb, extract(epoch FROM clock_timestamp()),
-pg_encoding_to_char(t.encoding) = 'SQL_ASCII' AND t.datctype IN ('C', 'POSIX'), `
+pg_encoding_to_char(t.encoding) = 'SQL_ASCII' AND t.datctype IN ('C', 'POSIX') AND t.datcollate IN ('C', 'POSIX'), `
 
 // preludeEnd is the end of its last statement: versions before 15 do not know that of a database's collations.
 func preludeEnd(major int) string {

@@ -133,6 +133,7 @@ func open(ctx context.Context, cfg Config) (*Provisioner, error) {
 		return nil, err
 	}
 	p.base = pinned(ctx, base, link.conn)
+	link.base = p.base
 	p.home, p.encrypted = link.home, encrypted(link)
 	p.fingerprint = fingerprint(described, link, base)
 	p.template = templateName(p.fingerprint)

@@ -97,7 +97,8 @@ func observe(ctx context.Context, dsn string) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &observer{pinned(ctx, base, l.conn), l}, nil
+	l.base = pinned(ctx, base, l.conn)
+	return &observer{l.base, l}, nil
 }
 
 const selectServer = `SELECT extract(epoch FROM pg_postmaster_start_time()), current_setting('max_connections'),

@@ -201,7 +201,7 @@ func (p *Provisioner) create(ctx context.Context, k *keeper, slot claimed) error
 	defer admin.hangUp()
 	admin.help(ctx, slot.litter)
 	if slot.db != nil {
-		if err := admin.drop(ctx, slot.name); err != nil {
+		if err := admin.drop(ctx, slot.name, passTimeout); err != nil {
 			return &undroppedError{err}
 		}
 	}
@@ -306,5 +306,5 @@ func (p *Provisioner) drop(ctx context.Context, name string) error {
 		return err
 	}
 	defer admin.hangUp()
-	return admin.drop(ctx, name)
+	return admin.drop(ctx, name, strangersTimeout)
 }

@@ -18,7 +18,7 @@ func (p *Provisioner) takeSpare(ctx context.Context, k *keeper) (slot claimed, l
 		left = len(free) - 1
 		return slices.Values(free)
 	}
-	slot, err = p.claimSlot(ctx, k, names, func(d *database) bool { return d != nil && d.spare }, (*link).empty)
+	slot, err = p.claimSlot(ctx, k, names, func(d *database) bool { return d != nil && d.spare }, (*link).pass)
 	return slot, left, err
 }
 
@@ -40,7 +40,7 @@ func (k *keeper) spoilVisited(ctx context.Context, slot claimed) (visited bool, 
 
 // makeSpare clones the template into a new spare slot, whose lock it has.
 func (p *Provisioner) makeSpare(ctx context.Context, k *keeper) (claimed, error) {
-	return p.claimSlot(ctx, k, p.numbers, func(d *database) bool { return !d.complete() }, (*link).empty)
+	return p.claimSlot(ctx, k, p.numbers, func(d *database) bool { return !d.complete() }, (*link).pass)
 }
 
 // use says that a slot is spare no more.

@@ -127,7 +127,7 @@ func (l *link) dropRest(ctx context.Context, name string) error {
 	if err := strangerError(db); err != nil {
 		return err
 	}
-	return l.drop(ctx, name)
+	return l.drop(ctx, name, strangersTimeout)
 }
 
 // dropFailed drops a build that failed. If it failed because ctx ended, the admin connection may
@@ -170,14 +170,14 @@ func (p *Provisioner) build(ctx context.Context, admin *link, build string) erro
 	if err := p.unchanged(); err != nil {
 		return err
 	}
-	if err := admin.empty(ctx, build); err != nil { // temporary tables end with those who have them
+	if err := admin.empty(ctx, build, strangersTimeout); err != nil { // temporary tables end with those who have them
 		return err
 	}
 	sequences, err := p.movedSequences(ctx, build)
 	if err != nil {
 		return err
 	}
-	if err := admin.empty(ctx, build); err != nil {
+	if err := admin.empty(ctx, build, strangersTimeout); err != nil {
 		return err
 	}
 	return p.finish(ctx, admin, build, sequences)

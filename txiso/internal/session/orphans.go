@@ -42,15 +42,19 @@ func split(stay, gone []string, goes func(string) bool) (stayed, went []string) 
 	return slices.DeleteFunc(stay, goes), gone
 }
 
-// takeBack is called when an exchange of c has failed: what it was to give up may be there yet.
+// takeBack is called when an exchange of c has failed: what it was to give up may be there yet. c may have been closed meanwhile.
 func (c *conn) takeBack(gave names) {
 	c.made.prepared = append(c.made.prepared, gave.prepared...)
 	c.made.cursors = append(c.made.cursors, gave.cursors...)
+	if c.closed != nil {
+		c.leavePortals()
+		c.orphan()
+	}
 }
 
 // orphan is called when c is closed.
 func (c *conn) orphan() {
-	if c.temporary || len(c.made.prepared) > 0 {
+	if (c.temporary || len(c.made.prepared) > 0) && !slices.Contains(c.s.orphans, c) {
 		c.s.orphans = append(c.s.orphans, c)
 	}
 }

@@ -195,3 +195,28 @@ func TestTemporaryTablesOfANestedTestLeaveThoseOfItsParent(t *testing.T) {
 		exec(t, db, "CREATE TEMP TABLE batch (w int); CREATE TEMP TABLE closed_inside (w int)")
 	})
 }
+
+// A connection that was closed in the middle of giving up a name has not given it up.
+func TestANameThatWasNotGivenUpGoesWithItsConnection(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		own := connectTo(t, s)
+		for _, sql := range []string{"PREPARE p AS SELECT 1", "DECLARE c CURSOR WITH HOLD FOR SELECT 1"} {
+			if _, err := own.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ran := make(chan error)
+		go func() {
+			_, err := own.PgConn().Exec(t.Context(), "SELECT pg_sleep(0.2), 1 / (random() > 2)::int; DEALLOCATE p; CLOSE c").ReadAll()
+			ran <- err
+		}()
+		time.Sleep(30 * time.Millisecond)
+		own.PgConn().Conn().Close()
+		if err := <-ran; err == nil {
+			t.Error("no error")
+		}
+		exec(t, db, "PREPARE p AS SELECT 2")
+		exec(t, db, "DECLARE c CURSOR WITH HOLD FOR SELECT 2")
+	})
+}

@@ -32,6 +32,14 @@ func (o *outgoing) ready() bool { return len(o.batches) > 0 }
 // batch is what the first batch consists of.
 func (o *outgoing) batch() []byte { return o.buf[o.taken:o.batches[0].end] }
 
+// pending is what the batches consist of.
+func (o *outgoing) pending() []byte {
+	if !o.ready() {
+		return nil
+	}
+	return o.buf[o.taken:o.batches[len(o.batches)-1].end]
+}
+
 // rest is all that was not taken.
 func (o *outgoing) rest() []byte { return o.buf[o.taken:] }
 

@@ -193,3 +193,35 @@ func TestABeginCanBePreparedBesideATransaction(t *testing.T) {
 		expect(t, "items", value(t, db, countItems), "1")
 	})
 }
+
+// A BEGIN that is prepared and run by one write waits, as it does alone.
+func TestABeginThatIsPreparedAndRunAtOnceWaitsForATransaction(t *testing.T) {
+	s := open(t, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		pipeline := connectTo(t, s).PgConn().StartPipeline(t.Context())
+		pipeline.SendPrepare("begins", "BEGIN", nil)
+		pipeline.SendPipelineSync()
+		pipeline.SendQueryPrepared("begins", nil, nil, nil)
+		pipeline.SendQueryParams("INSERT INTO items VALUES (2, 'two')", nil, nil, nil, nil)
+		pipeline.SendQueryParams("COMMIT", nil, nil, nil, nil)
+		if err := pipeline.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() { done <- pipeline.Close() }()
+		time.Sleep(20 * time.Millisecond)
+		exec(t, tx, "INSERT INTO items VALUES (3, 'three')")
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		expect(t, "items", value(t, db, countItems), "3")
+	})
+}

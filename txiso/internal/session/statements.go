@@ -312,12 +312,20 @@ func (c *conn) lookup(name []byte) *statement {
 
 // boundStatement returns the statement that a Bind message is about, or nil.
 func (c *conn) boundStatement(m message) *statement {
-	_, rest, ok := bytes.Cut(m.body(), []byte{0})
-	if !ok {
-		return nil
-	}
+	return c.lookup(boundName(m))
+}
+
+// boundName is the name of the statement that a Bind is of.
+func boundName(m message) []byte {
+	_, rest, _ := bytes.Cut(m.body(), []byte{0})
 	name, _, _ := bytes.Cut(rest, []byte{0})
-	return c.lookup(name)
+	return name
+}
+
+// parsedName is the name of the statement that a Parse prepares.
+func parsedName(m message) []byte {
+	name, _, _ := bytes.Cut(m.body(), []byte{0})
+	return name
 }
 
 // query is the text of a statement, and possibly more.

@@ -482,9 +482,7 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 		case 'Q', 'P':
 			found = found || c.beginsIn(m)
 		case 'B':
-			if stmt := c.boundStatement(m); stmt != nil {
-				found = found || c.beginsWith(stmt.st)
-			}
+			found = found || c.bindsBegin(m)
 		}
 		executes = executes || m.kind() == 'E' || m.kind() == 'Q'
 		return true
@@ -493,6 +491,22 @@ func (s *Session) begins(c *conn, msgs []byte) bool {
 		c.site = here()
 	}
 	return found
+}
+
+// bindsBegin reports whether a Bind is of a statement that begins an app transaction: one that is there, or that one of the batches
+// ahead of this one is going to prepare.
+func (c *conn) bindsBegin(m message) bool {
+	if stmt := c.boundStatement(m); stmt != nil {
+		return c.beginsWith(stmt.st)
+	}
+	begins := false
+	each(c.out.pending(), func(ahead message) bool {
+		if ahead.kind() == 'P' && bytes.Equal(parsedName(ahead), boundName(m)) {
+			begins = c.beginsIn(ahead)
+		}
+		return true
+	})
+	return begins
 }
 
 func (c *conn) beginsIn(m message) bool {
