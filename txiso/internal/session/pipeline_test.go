@@ -36,6 +36,17 @@ func flushed(t *testing.T, conn *pgconn.PgConn, sql string) *pgconn.Pipeline {
 	return pipeline
 }
 
+// insertOne begins a transaction that inserts a row.
+func insertOne(t *testing.T, db *sql.DB) *sql.Tx {
+	t.Helper()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+	return tx
+}
+
 // A server goes on with what it has received when its client is gone. The session had two answers to wait for where it had sent
 // transaction control behind a statement that ran, and took the second for that of the next exchange.
 func TestAPipelineIsCarriedOutWhenItsConnectionIsGone(t *testing.T) {
@@ -122,17 +133,13 @@ func TestAStatementLostWithAnothersSavepointIsReported(t *testing.T) {
 func TestABeginBehindAFlushBesideATransactionIsRefused(t *testing.T) {
 	s := open(t, session.Options{})
 	clean(t, s, func(db *sql.DB) {
-		tx, err := db.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		tx := insertOne(t, db)
 		pipeline := flushed(t, connectTo(t, s).PgConn(), "SELECT 1")
 		pipeline.SendQueryParams("BEGIN", nil, nil, nil, nil)
 		if err := pipeline.Sync(); err != nil {
 			t.Fatal(err)
 		}
-		err = pipeline.Close()
+		err := pipeline.Close()
 		expect(t, "code", code(err), "55P03")
 		if err == nil || !strings.Contains(err.Error(), "a transaction cannot begin here while the one begun at") {
 			t.Error(err)
@@ -168,11 +175,7 @@ func TestAReadOnlyTransactionThatHasShownSomethingCannotBecomeReadWrite(t *testi
 func TestABeginCanBePreparedBesideATransaction(t *testing.T) {
 	s := open(t, session.Options{})
 	clean(t, s, func(db *sql.DB) {
-		tx, err := db.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		tx := insertOne(t, db)
 		conn := connectTo(t, s).PgConn()
 		if _, err := conn.Prepare(t.Context(), "begins", "BEGIN", nil); err != nil {
 			t.Fatal(err)
@@ -198,11 +201,7 @@ func TestABeginCanBePreparedBesideATransaction(t *testing.T) {
 func TestABeginThatIsPreparedAndRunAtOnceWaitsForATransaction(t *testing.T) {
 	s := open(t, session.Options{})
 	clean(t, s, func(db *sql.DB) {
-		tx, err := db.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		exec(t, tx, "INSERT INTO items VALUES (1, 'one')")
+		tx := insertOne(t, db)
 		pipeline := connectTo(t, s).PgConn().StartPipeline(t.Context())
 		pipeline.SendPrepare("begins", "BEGIN", nil)
 		pipeline.SendPipelineSync()
