@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/txiso/txiso-go/txiso/internal/pgserver/pgtest"
 	"github.com/txiso/txiso-go/txiso/internal/session"
 )
 
@@ -245,4 +248,30 @@ func cancelAtAnyMoment(t *testing.T, s *session.Session, query string) {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
+}
+
+// A server that has not got to a statement yet ignores the CancelRequest for it. Everybody waited for the end of that statement then,
+// whose client had long gone.
+func TestACancelRequestThatTheServerIgnoresIsRepeated(t *testing.T) {
+	cfg := database(t)
+	var requests atomic.Int32
+	to := pgtest.Relay{Through: func(_ net.Conn, said []byte) bool {
+		const code = 80877102
+		request := len(said) >= 8 && binary.BigEndian.Uint32(said[4:]) == code
+		return !request || requests.Add(1) > 1
+	}}.Listen(t, cfg.Host, cfg.Port)
+	cfg.Host, cfg.Port, cfg.TLSConfig, cfg.Fallbacks = to.IP.String(), uint16(to.Port), nil, nil
+	s := openOn(t, cfg, session.Options{})
+	clean(t, s, func(db *sql.DB) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := db.ExecContext(ctx, "SELECT pg_sleep(30)"); err == nil {
+			t.Error("no error")
+		}
+		exec(t, db, "INSERT INTO items VALUES (1, 'one')")
+		if n := requests.Load(); n < 2 {
+			t.Errorf("%d requests, so the statement was waited for", n)
+		}
+		expect(t, "items", value(t, db, countItems), "1")
+	})
 }

@@ -12,36 +12,37 @@ import (
 // exchange is the one that is under way, of Session.owner.
 type exchange struct {
 	behind    behind
-	parts     int     // how often the server has answered all that was sent of it
-	open      bool    // Flush has been sent, Sync not yet
-	paused    bool    // nothing more may be sent before the server has answered
-	bound     bool    // something went to the server whose answer is still to come
-	guarded   bool    // what went ahead of it are savepoints
-	pipelined bool    // what follows is in a transaction block of its own, see portals.go
-	skipping  bool    // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
-	failed    bool    // it was answered with an error
-	aborted   bool    // it is of a zombie, see ready
-	modes     txModes // of the transaction that it is by itself
-	copyIn    bool    // the server wants CopyData
-	copying   bool    // a COPY FROM STDIN is under way
-	copyEnds  int     // CopyDone and CopyFail that belong to those under way and to come
-	copyFed   bool    // data was sent
-	synced    bool    // its client had sent the Sync when it went
-	swallows  bool    // the server ignores the Sync that has been sent, see awaitSync
-	syncEnds  int     // what copyEnds was at that
-	alone     bool    // nothing may be sent behind it ahead of time
-	writes    bool    // it may have changed data
-	wrote     bool    // it has, by the look of it
-	xids      int     // in another's app transaction: subtransactions with an id when it was about to
-	asked     bool    // how many have one by now
-	effects           // of the transaction that it is by itself
-	creates   bool    // it may create something by what looks like a SELECT
-	ddl       bool    // it has changed the schema
-	temporary int     // CREATEs of something temporary that are to be answered
-	cancelled bool    // a CancelRequest was sent for it, which the server ignores between two messages
-	checks    bool    // the deferred constraints are being checked
-	hold      bool    // its CommandComplete waits for the deferred constraints to be checked
-	held      []byte  // the one that waits
+	parts     int         // how often the server has answered all that was sent of it
+	open      bool        // Flush has been sent, Sync not yet
+	paused    bool        // nothing more may be sent before the server has answered
+	bound     bool        // something went to the server whose answer is still to come
+	guarded   bool        // what went ahead of it are savepoints
+	pipelined bool        // what follows is in a transaction block of its own, see portals.go
+	skipping  bool        // an error was answered: everything up to Sync is to be ignored, and Sync commits nothing
+	failed    bool        // it was answered with an error
+	aborted   bool        // it is of a zombie, see ready
+	modes     txModes     // of the transaction that it is by itself
+	copyIn    bool        // the server wants CopyData
+	copying   bool        // a COPY FROM STDIN is under way
+	copyEnds  int         // CopyDone and CopyFail that belong to those under way and to come
+	copyFed   bool        // data was sent
+	synced    bool        // its client had sent the Sync when it went
+	swallows  bool        // the server ignores the Sync that has been sent, see awaitSync
+	syncEnds  int         // what copyEnds was at that
+	alone     bool        // nothing may be sent behind it ahead of time
+	writes    bool        // it may have changed data
+	wrote     bool        // it has, by the look of it
+	xids      int         // in another's app transaction: subtransactions with an id when it was about to
+	asked     bool        // how many have one by now
+	effects               // of the transaction that it is by itself
+	creates   bool        // it may create something by what looks like a SELECT
+	ddl       bool        // it has changed the schema
+	temporary int         // CREATEs of something temporary that are to be answered
+	cancelled bool        // a CancelRequest was sent for it, which the server ignores between two messages
+	repeat    *time.Timer // of that, see repeatCancel
+	checks    bool        // the deferred constraints are being checked
+	hold      bool        // its CommandComplete waits for the deferred constraints to be checked
+	held      []byte      // the one that waits
 	commit    *commit
 	strings   queryString // what is left of a Query with several statements
 	syntax    bool        // the server is asked whether it can read the Query
@@ -158,6 +159,9 @@ func (s *Session) finish() {
 	}
 	if !c.eof {
 		c.in = appendReady(c.in, s.status(c))
+	}
+	if s.ex.repeat != nil {
+		s.ex.repeat.Stop()
 	}
 	s.ex = exchange{}
 	if c.closed != nil || c.eof {

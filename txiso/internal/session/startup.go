@@ -208,9 +208,33 @@ func (s *Session) cancelVirtual(id, secret uint32) {
 		return
 	}
 	s.awaitOwn(c)
+	if s.owner == c {
+		s.repeatCancel(c)
+	}
 	if s.owner == c && s.cancellable() {
 		s.cancelRunning()
 	}
+}
+
+// repeatCancel sends the CancelRequest for c's exchange again as long as that lasts, if c is gone: the server ignores one that comes before
+// it has got to the statement, as it may where processors are busy. On a server of its own c's backend would go on alone, here all others
+// wait for it. Caller must hold mu.
+func (s *Session) repeatCancel(c *conn) {
+	if s.ex.repeat != nil {
+		return
+	}
+	var repeat *time.Timer
+	repeat = time.AfterFunc(cancelAgain, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.ex.repeat == repeat && s.err == nil && c.closed != nil && s.canceling == 0 && s.cancellable() {
+			s.cancelRunning()
+		}
+		if s.ex.repeat == repeat && s.err == nil {
+			repeat.Reset(cancelAgain)
+		}
+	})
+	s.ex.repeat = repeat
 }
 
 // getOver is how long the server is given for statements of the session's own that share the Sync of a client's (see ready), because
