@@ -213,23 +213,23 @@ func onX(p *params) string {
 	return "select * from " + x + " order by id"
 }
 
-// routine makes or drops what runs statements on the server.
+// routine makes or drops what runs statements on the server. Functions could be made in pg_catalog, where they would outlive a sequence.
 func routine(p *params) string {
 	if p.together {
 		return write(p)
 	}
 	switch p.IntN(12) {
 	case 0, 1:
-		return "create or replace function f1(n int) returns int language plpgsql as $$ begin insert into parents values (n); return n; " +
+		return "create or replace function public.f1(n int) returns int language plpgsql as $$ begin insert into parents values (n); return n; " +
 			"exception when unique_violation then " + pick(p.gen, "return -n", "delete from parents where id = n; return 0", "raise") + "; end $$"
 	case 2:
-		return "create function f2(n int) returns setof items language sql as $$ select * from items where id >= n order by id $$"
+		return "create function public.f2(n int) returns setof items language sql as $$ select * from items where id >= n order by id $$"
 	case 3:
-		return "create or replace function f3() returns text language sql set work_mem = '1MB' as $$ select current_setting('work_mem') $$"
+		return "create or replace function public.f3() returns text language sql set work_mem = '1MB' as $$ select current_setting('work_mem') $$"
 	case 4:
-		return "create or replace procedure p1(n int) language plpgsql as $$ begin insert into items (id, name) values (n, 'p1'); perform 1 / (n - 3); end $$"
+		return "create or replace procedure public.p1(n int) language plpgsql as $$ begin insert into items (id, name) values (n, 'p1'); perform 1 / (n - 3); end $$"
 	case 5:
-		return "drop " + pick(p.gen, "function if exists f1", "function f1(int)", "function if exists f2", "function f3()", "procedure p1", "view v1", "materialized view if exists m1")
+		return "drop " + pick(p.gen, "function if exists public.f1", "function public.f1(int)", "function if exists public.f2", "function public.f3()", "procedure public.p1", "view v1", "materialized view if exists m1")
 	case 6:
 		return "create or replace view v1 as select id, name from items where qty >= 0"
 	case 7:
@@ -239,10 +239,10 @@ func routine(p *params) string {
 	case 9:
 		return pick(p.gen, "drop sequence if exists sq", "alter sequence sq restart with 9", "alter sequence sq increment by 3")
 	case 10:
-		return "create or replace function t1() returns trigger language plpgsql as $$ begin insert into events values (new.id, 1) on conflict (id) do update set v = events.v + 1; return new; end $$"
+		return "create or replace function public.t1() returns trigger language plpgsql as $$ begin insert into events values (new.id, 1) on conflict (id) do update set v = events.v + 1; return new; end $$"
 	}
-	return pick(p.gen, "create trigger tr1 after insert on items for each row execute function t1()", "drop trigger if exists tr1 on items",
-		"create constraint trigger tr1 after insert on items initially deferred for each row execute function t1()", "alter table items disable trigger user",
+	return pick(p.gen, "create trigger tr1 after insert on items for each row execute function public.t1()", "drop trigger if exists tr1 on items",
+		"create constraint trigger tr1 after insert on items initially deferred for each row execute function public.t1()", "alter table items disable trigger user",
 		"alter table items enable trigger user")
 }
 
