@@ -28,7 +28,8 @@
 //
 // [Config.DSN] names it, else the TXISO_DSN variable. Without both the embedded server is used: a PostgreSQL found on the
 // machine, started by the first test process that needs it, shared by all processes of the user, without a TCP port, and
-// stopped by itself when nobody has used it for a minute. Nothing is downloaded unless TXISO_POSTGRES_URL says from where. Variables for it:
+// stopped by itself when nobody has used it for a minute. Nothing is downloaded unless TXISO_POSTGRES_URL says from where.
+// Variables for it:
 //
 //	TXISO_POSTGRES_BIN  the directory with initdb and postgres, instead of a search of the machine
 //	TXISO_POSTGRES_URL  base URL of a repository with the embedded-postgres-binaries artifacts, for machines without PostgreSQL
@@ -104,7 +105,8 @@
 // transaction is rolled back the statement's changes go with it, and the test fails with a message that says so.
 //
 // Temporary tables, session advisory locks and the names of PREPARE are shared by all connections of the test, and by no
-// other test (but for names that functions of the schema have prepared, and with [Config.Shared] advisory locks). Settings (SET, parameters of a connection string) are a connection's own.
+// other test (but for names that functions of the schema have prepared, and with [Config.Shared] advisory locks). Settings
+// (SET, parameters of a connection string) are a connection's own.
 //
 // Roles are the server's. Ids go on where the test before has left them, unless [Config.ResetSequences] is set.
 // transaction_isolation shows read committed. A value that a test adds to an enum cannot be used in that test, because that takes

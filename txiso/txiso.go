@@ -44,8 +44,8 @@ type Config struct {
 
 	// BeginTimeout bounds the wait of a BEGIN for another connection's transaction in the same test, of any statement for
 	// another connection's COPY FROM STDIN or for the Sync of its pipeline, and with Shared of any statement for a lock of another
-	// test (SQLSTATE 55P03), and of [Iso.Nested] for a statement of the parent's. 0 means ten seconds. A goroutine that waits for its own transaction is told after a quarter of a
-	// second, however long this is.
+	// test (SQLSTATE 55P03), and of [Iso.Nested] for a statement of the parent's. 0 means ten seconds. A
+	// goroutine that waits for its own transaction is told after a quarter of a second, however long this is.
 	BeginTimeout time.Duration
 
 	// AllowLeaks lets tests end with something left open. Otherwise a transaction that is still open, rows that are not closed,

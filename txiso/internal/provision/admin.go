@@ -62,8 +62,8 @@ func comment(name string, m marker) string {
 // drop removes a database of ours. The caller holds its lock. DROP DATABASE sleeps 100 ms when it
 // finds somebody connected, even if he is just leaving: empty waits for that in smaller steps.
 //
-// FORCE is for those who have come since, or come back faster than they can be sent away. It demands rights over everybody it finds, autovacuum workers included, over whom
-// a plain role has none; without it PostgreSQL sends those away itself (dropdb in dbcommands.c).
+// FORCE is for those who have come since, or come back faster than they can be sent away. It demands rights over everybody it finds,
+// autovacuum workers included, over whom a plain role has none; without it PostgreSQL sends those away itself (dropdb in dbcommands.c).
 //
 // Who may not be sent away is waited for as long as strangers says, see [link.empty].
 func (l *link) drop(ctx context.Context, name string, strangers time.Duration) error {
@@ -124,7 +124,7 @@ var errTheyStay = fmt.Errorf("they do not leave within %s", emptyTimeout)
 // empty ends all connections to a database and waits until they are gone. Those that the role must not end it waits for no longer than
 // strangers says, and then fails.
 func (l *link) empty(ctx context.Context, name string, strangers time.Duration) error {
-	return l.sendAway(ctx, name, visitors(name, "true"), strangers)
+	return doing("disconnecting other users of "+name, l.sendAway(ctx, visitors(name, "true"), strangers))
 }
 
 // pass is empty for a database in whose place there are others.
@@ -133,7 +133,8 @@ func (l *link) pass(ctx context.Context, name string) error { return l.empty(ctx
 // vacate is empty for a database that is to be leased: who must not be sent away, such as a program that watches over all databases, is
 // in nobody's way as long as no transaction of his is open.
 func (l *link) vacate(ctx context.Context, name string) error {
-	return l.sendAway(ctx, name, visitors(name, "EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid)"), passTimeout)
+	atWork := "EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid)"
+	return doing("disconnecting other users of "+name, l.sendAway(ctx, visitors(name, atWork), passTimeout))
 }
 
 // visitors sends away whom the role may, and counts them, and those of the others that are in the way.
@@ -149,7 +150,7 @@ FROM (SELECT a.pid, coalesce(r.rolname, '?') AS usename, ` + inTheWay + ` AS the
 	WHERE a.datname = ` + literal(name) + ` AND a.usesysid IS NOT NULL) v`
 }
 
-func (l *link) sendAway(ctx context.Context, name, visitors string, strangers time.Duration) error {
+func (l *link) sendAway(ctx context.Context, visitors string, strangers time.Duration) error {
 	// A statement that is given up would cost the connection, so this bounds the pauses only.
 	patience, cancel := context.WithTimeoutCause(ctx, emptyTimeout, errTheyStay)
 	defer cancel()
@@ -157,7 +158,7 @@ func (l *link) sendAway(ctx context.Context, name, visitors string, strangers ti
 	for pause := emptyStep; ; pause = min(2*pause, emptyStepMax) {
 		results, err := l.exec(ctx, visitors)
 		if err != nil {
-			return doing("disconnecting other users of "+name, err)
+			return err
 		}
 		sentAway, _ := strconv.Atoi(text(results[0], 0, 0))
 		staying, _ := strconv.Atoi(text(results[0], 0, 1))
@@ -165,11 +166,11 @@ func (l *link) sendAway(ctx context.Context, name, visitors string, strangers ti
 		case sentAway == 0 && staying == 0:
 			return nil
 		case sentAway == 0 && time.Since(began) > strangers:
-			return doing("disconnecting other users of "+name, fmt.Errorf("it is in use by %s, whom the role %s may not disconnect; "+
-				"end those connections, or keep that program from databases that start with txiso_", text(results[0], 0, 2), identifier(l.role)))
+			return fmt.Errorf("it is in use by %s, whom the role %s may not disconnect; "+
+				"end those connections, or keep that program from databases that start with txiso_", text(results[0], 0, 2), identifier(l.role))
 		}
 		if err := sleep(patience, pause); err != nil {
-			return doing("disconnecting other users of "+name, err)
+			return err
 		}
 	}
 }

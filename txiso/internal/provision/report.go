@@ -84,7 +84,6 @@ func Inspect(ctx context.Context, dsn string) (*Report, error) {
 
 // observer looks at a server without a template of its own.
 type observer struct {
-	base *pgx.ConnConfig
 	link *link
 }
 
@@ -98,7 +97,7 @@ func observe(ctx context.Context, dsn string) (*observer, error) {
 		return nil, err
 	}
 	l.base = pinned(ctx, base, l.conn)
-	return &observer{l.base, l}, nil
+	return &observer{l}, nil
 }
 
 const selectServer = `SELECT extract(epoch FROM pg_postmaster_start_time()), current_setting('max_connections'),
@@ -119,8 +118,8 @@ func (o *observer) report(ctx context.Context) (*Report, error) {
 	server := results[0]
 	version, _, _ := strings.Cut(o.link.conn.ParameterStatus("server_version"), " ") // without the distribution's name
 	r := &Report{
-		base: o.base, encrypted: encrypted(o.link),
-		Version: version, Address: address(o.base), Started: moment(text(server, 0, 0)),
+		base: o.link.base, encrypted: encrypted(o.link),
+		Version: version, Address: address(o.link.base), Started: moment(text(server, 0, 0)),
 		MaxConnections: number(text(server, 0, 1)), Connections: number(text(server, 0, 2)),
 		// A list without elements is written as [], not as null.
 		Databases: Databases{Templates: []Database{}, Workers: []Database{}, Clones: []Database{}, Kept: []Database{}, Incomplete: []Database{}},

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -89,7 +88,7 @@ func strangerError(db *database) error {
 		return nil
 	}
 	why := ""
-	if strings.HasPrefix(db.name, buildName("")) {
+	if db.building() {
 		why = " (or a migration has given it a comment, a connection limit or another owner, which tells: let migrations leave their database's own alone)"
 	}
 	return fmt.Errorf("the database %s is not one that txiso created%s; rename or drop it", db.name, why)
